@@ -1,0 +1,199 @@
+"""Options that several verbs share, each declared once, and what they mean."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsitool.errors import UsageError
+
+if TYPE_CHECKING:
+    from hsitool.engine.blocks import Progress
+    from hsitool.engine.plan import Budget
+    from hsitool.storage.readers import CubeReader
+    from hsitool.storage.writers import OutputOptions
+
+
+class FormatName(str, Enum):
+    """Output formats."""
+
+    gtiff = "gtiff"
+    envi = "envi"
+
+
+class CompressName(str, Enum):
+    """Compressions of GeoTIFF outputs."""
+
+    zstd = "zstd"
+    deflate = "deflate"
+    lzw = "lzw"
+
+
+CubePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="CUBE",
+        help="A GeoTIFF, an ENVI data file or .hdr, or any raster that GDAL reads.",
+        show_default=False,
+    ),
+]
+OutputPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Output file; the default is <CUBE's name>_<verb>.tif in the current folder.",
+        show_default=False,
+    ),
+]
+DataFile = Annotated[
+    Path | None,
+    typer.Option("--data", metavar="FILE", help="Data file of an ENVI header that lies elsewhere."),
+]
+WavelengthsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--wavelengths",
+        metavar="FILE",
+        help="Wavelengths to use instead of the file's own: a list, a CSV or an ENVI header.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+FormatOption = Annotated[
+    FormatName | None,
+    typer.Option("--format", "-f", help="Output format; the default goes by the file name."),
+]
+CompressOption = Annotated[
+    CompressName | None, typer.Option("--compress", help="Compress a GeoTIFF output.")
+]
+CreationOptions = Annotated[
+    list[str] | None,
+    typer.Option("--co", metavar="KEY=VALUE", help="GDAL creation option of a GeoTIFF output."),
+]
+MaxMemory = Annotated[
+    str,
+    typer.Option("--max-memory", metavar="SIZE", help="Memory of the whole process, as 512MB."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, help="Computing threads.  [default: all cores]"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, warnings or notes.")]
+
+DEFAULT_MEMORY = "512MB"
+SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+def budget_of(max_memory: str, threads: int | None) -> Budget:
+    """The budget that `--max-memory` and `--threads` ask for.
+
+    Raises:
+        UsageError: not a size.
+    """
+    from hsitool.engine.plan import Budget
+
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]i?|)b?\s*", max_memory.lower())
+    if not match:
+        raise UsageError(f"--max-memory '{max_memory}' is not a size: write it as 512MB or 2GB")
+    memory = int(float(match[1]) * SIZE_UNITS[match[2]])
+    return Budget(memory) if threads is None else Budget(memory, threads)
+
+
+def output_of(
+    form: FormatName | None,
+    compress: CompressName | None,
+    creation: list[str] | None,
+    overwrite: bool,
+    budget: Budget,
+) -> OutputOptions:
+    """The output options of the command line.
+
+    Raises:
+        UsageError: a `--co` that is not KEY=VALUE.
+    """
+    from hsitool.storage.writers import OutputOptions
+
+    pairs = dict(_pair(text) for text in creation or ())
+    return OutputOptions(
+        form.value if form else None,
+        compress.value if compress else None,
+        pairs,
+        overwrite,
+        budget.workers,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--co '{text}' is not KEY=VALUE, as in --co TILED=YES")
+    return key, value
+
+
+def open_source(cube: Path, data: Path | None, wavelengths: Path | None) -> CubeReader:
+    """Open the input of a verb."""
+    from hsitool.storage.readers import open_cube
+
+    return open_cube(cube, data=data, wavelengths_file=wavelengths)
+
+
+def target_of(output: Path | None, cube: Path, verb: str, form: FormatName | None) -> Path:
+    """The output's path, or the default one in the current folder."""
+    if output is not None:
+        return output
+    suffix = ".img" if form is FormatName.envi else ".tif"
+    return Path(f"{cube.stem}_{verb}{suffix}")
+
+
+def written(target: Path, output: OutputOptions) -> None:
+    """Tell standard output what was written."""
+    from hsitool.storage.writers import output_paths
+
+    typer.echo(output_paths(target, output)[0])
+
+
+def note(text: str, quiet: bool) -> None:
+    """One line for the user on standard error."""
+    if not quiet:
+        print(f"hsitool: {text}", file=sys.stderr)
+
+
+@contextmanager
+def progress_bar(verb: str, quiet: bool) -> Iterator[Progress | None]:
+    """A progress bar on standard error, if that is a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(verb, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def numbers(text: str, count: int, option: str, form: str) -> list[float]:
+    """The comma-separated finite numbers of an option.
+
+    Raises:
+        UsageError: not that many, or not numbers.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count or not all(math.isfinite(v) for v in values):
+        raise UsageError(f"{option} '{text}' is not {form}")
+    return values
+
+

@@ -1,0 +1,1 @@
+"""Maps and folds over the blocks of a cube, in bounded memory."""

@@ -1,0 +1,98 @@
+"""Which tiles to work on, and how many at once, within a memory budget."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from hsitool.cube import Tile
+from hsitool.errors import UsageError
+from hsitool.storage.layout import Layout
+
+PROCESS_BYTES = 150 * 10**6
+"""Interpreter and libraries, before any block."""
+
+PACKED_BYTES = 100 * 10**6
+"""GDAL's block cache (64 MB) and its own buffers, where blocks are packed or unpacked by it."""
+
+TILE_BYTES = 16 * 2**20
+"""What a tile takes in memory: large enough for long reads, small enough for the CPU's cache."""
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Memory of the whole process in bytes, and how many blocks are computed at once."""
+
+    memory: int = 512 * 10**6
+    workers: int = field(default_factory=_cores)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tiles that cover `window` in reading order, of which `slots` are alive at a time.
+
+    Borders lie at multiples of `height` and `width` of the whole cube, as blocks do.
+    """
+
+    window: Tile
+    height: int
+    width: int
+    slots: int
+
+    def __iter__(self) -> Iterator[Tile]:
+        for row, height in _pieces(self.window.row, self.window.height, self.height):
+            for column, width in _pieces(self.window.column, self.window.width, self.width):
+                yield Tile(row, column, height, width)
+
+    def __len__(self) -> int:
+        rows = _pieces(self.window.row, self.window.height, self.height)
+        return len(rows) * len(_pieces(self.window.column, self.window.width, self.width))
+
+    @property
+    def largest(self) -> Tile:
+        """A tile as large as any."""
+        return Tile(0, 0, min(self.height, self.window.height), min(self.width, self.window.width))
+
+
+def _pieces(first: int, count: int, size: int) -> list[tuple[int, int]]:
+    """(start, length) of the parts of `count` from `first` between multiples of `size`."""
+    starts = [first, *range((first // size + 1) * size, first + count, size)]
+    return [(a, b - a) for a, b in pairwise([*starts, first + count])]
+
+
+def plan_tiles(
+    window: Tile, bytes_per_pixel: int, layouts: Sequence[Layout], budget: Budget
+) -> Plan:
+    """Tiles of `window` made of whole blocks of all `layouts` (the input's and, where there is one, the output's).
+
+    `bytes_per_pixel` is what one pixel takes in all buffers of a slot. Packed files are taken by
+    whole blocks, so that none is unpacked twice; plain ones by any rows of a block column.
+
+    Raises:
+        UsageError: not even one such tile fits the memory.
+    """
+    rows, columns = window.height, window.width
+    packed = [layout for layout in layouts if not layout.raw]
+    height = min(rows, math.lcm(*(layout.block_rows for layout in packed)))
+    tiled = [layout.block_columns for layout in layouts if layout.block_columns < columns]
+    width = min(columns, math.lcm(*tiled)) if tiled else columns
+    room = budget.memory - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
+    unit = height * width * bytes_per_pixel
+    if unit > room:
+        needed = budget.memory - room + unit
+        raise UsageError(
+            f"blocks of {height} x {width} pixels need {needed / 1e6:.0f} MB: "
+            f"give --max-memory {math.ceil(needed / 1e6)}MB or more"
+        )
+    wanted = budget.workers + 3
+    share = min(TILE_BYTES, max(unit, room // wanted))
+    height = min(rows, height * max(1, share // unit))
+    slots = min(wanted, room // (height * width * bytes_per_pixel))
+    return Plan(window, height, width, slots)

@@ -1,0 +1,23 @@
+"""What a user can get wrong, each with the exit code that the shell sees."""
+
+
+class HsitoolError(Exception):
+    """Base of every error that is told to the user in one line; `exit_code` is the shell's."""
+
+    exit_code = 1
+
+
+class UsageError(HsitoolError):
+    """The command or its options cannot be carried out as given (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(HsitoolError):
+    """A file cannot be read or written, or its content cannot serve (exit code 3)."""
+
+    exit_code = 3
+
+
+class HsitoolWarning(UserWarning):
+    """Something was assumed or left out; told to the user in one line on standard error."""

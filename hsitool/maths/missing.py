@@ -1,0 +1,74 @@
+"""Samples without a value: nodata, NaN and infinities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Samples = NDArray[Any]
+Flags = NDArray[np.bool_]
+
+
+class MissingRule:
+    """Says which samples of one data type are missing.
+
+    A sample is missing where it equals `nodata`, or is NaN or infinite. A nodata that the type
+    cannot hold (NaN or -9999 in uint16) matches nothing; in a floating type it is rounded to the
+    type first, as a file does when it stores it.
+    """
+
+    def __init__(self, dtype: DTypeLike, nodata: float | None = None) -> None:
+        self.dtype = np.dtype(dtype)
+        self.floating = self.dtype.kind == "f"
+        self.nodata = _stored(self.dtype, nodata)
+
+    def found(self, samples: Samples) -> bool:
+        """Whether any sample may be missing: exact but for squares that overflow, and fast."""
+        if self.nodata is not None and bool((samples == self.nodata).any()):
+            return True
+        return self.floating and not _squares_are_finite(samples)
+
+    def mask(self, samples: Samples) -> Flags:
+        """True where a sample is missing; the same shape and memory order."""
+        if self.floating:
+            missing = np.isfinite(samples)
+            np.logical_not(missing, out=missing)
+        else:
+            missing = np.zeros_like(samples, dtype=bool)
+        if self.nodata is not None:
+            missing |= samples == self.nodata
+        return missing
+
+
+def _stored(dtype: np.dtype[Any], nodata: float | None) -> Any:
+    """`nodata` as a number of that type; None where none can be equal to it."""
+    if nodata is None or not np.isfinite(nodata):
+        return None
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return dtype.type(nodata)
+    limits = np.iinfo(dtype)
+    fits = float(nodata).is_integer() and limits.min <= int(nodata) <= limits.max
+    return dtype.type(int(nodata)) if fits else None
+
+
+def _squares_are_finite(samples: Samples) -> bool:
+    """Dot products along the contiguous axis, in one pass: NaN and infinity stay in the sums."""
+    if samples.strides[-2] < samples.strides[-1]:
+        samples = samples.swapaxes(-1, -2)
+    return bool(np.isfinite(np.vecdot(samples, samples)).all())
+
+
+def any_in_windows(missing: Flags, length: int) -> Flags:
+    """(lines, bands - length + 1, samples): whether any of `length` bands from each on is missing.
+
+    Windows grow by doubling, so that a long one costs a few passes only.
+    """
+    reach = 1
+    while reach < length:
+        step = min(reach, length - reach)
+        missing = missing[:, :-step] | missing[:, step:]
+        reach += step
+    return missing

@@ -1,0 +1,1 @@
+"""Files to blocks and back: formats, band metadata dialects, atomic outputs. No maths."""

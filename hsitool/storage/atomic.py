@@ -1,0 +1,141 @@
+"""Outputs that appear only when they are complete.
+
+An output is written into a hidden folder beside its target, flushed and renamed. The folder holds
+a lock while its writer lives, so leftovers of a killed run can be told from a running neighbour's.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from hsitool.errors import DataError, UsageError
+
+SUFFIX = ".hsitool-part"
+LOCK = "lock"
+ABANDONED_SECONDS = 60
+"""A folder without a lock is taken for a leftover after this time."""
+
+
+class PartFolder:
+    """A hidden, locked folder beside an output; what is in it takes its place on `commit`."""
+
+    def __init__(self, target: Path) -> None:
+        remove_leftovers(target.parent)
+        self.path = target.parent / f".{target.name[:150]}.{secrets.token_hex(4)}{SUFFIX}"
+        try:
+            self.path.mkdir()
+            self._lock = os.open(self.path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        except OSError as error:
+            raise write_error(target, error) from error
+        _lock(self._lock)
+        (self.path / "new").rename(self.path / LOCK)
+
+    def commit(self, outputs: Iterable[tuple[Path, Path]], stale: Iterable[Path] = ()) -> None:
+        """Flush (part, target) pairs, then let them take their names, in this order.
+
+        `stale` files (sidecars of the former output) are removed first.
+
+        Raises:
+            DataError: the disk is full or fails.
+        """
+        pairs = list(outputs)
+        for part, target in pairs:
+            try:
+                _flush(part)
+            except OSError as error:
+                raise write_error(target, error) from error
+        for path in stale:
+            path.unlink(missing_ok=True)
+        for part, target in pairs:
+            try:
+                part.replace(target)
+            except OSError as error:
+                raise write_error(target, error) from error
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the folder and all that is still in it."""
+        if self._lock >= 0:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def _flush(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_error(target: Path, error: OSError) -> DataError:
+    """The one line for a failed write."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DataError(f"{target}: no space left on the disk: nothing was written")
+    return DataError(f"{target}: cannot be written: {error.strerror or error}")
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Refuse outputs that exist, unless they may be overwritten.
+
+    Raises:
+        UsageError: one exists, is no plain file, or its folder is missing.
+    """
+    for path in paths:
+        if path.exists() and not path.is_file():
+            raise UsageError(f"{path} is not a plain file: choose another name")
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path} exists: choose another name or add --overwrite")
+        if not path.parent.is_dir():
+            raise UsageError(f"the folder of {path} does not exist: make it first")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the hidden folders that killed runs left; living writers hold their lock."""
+    for path in folder.glob(f".*{SUFFIX}"):
+        if not path.is_dir() or path.is_symlink():
+            continue
+        try:
+            lock = os.open(path / LOCK, os.O_RDWR)
+        except FileNotFoundError:
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
+            continue
+        except OSError:
+            continue  # another user's: not ours to touch
+        try:
+            if _lock(lock):
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def require_space(target: Path, nbytes: int) -> None:
+    """Fail before the work when `nbytes` cannot fit.
+
+    Raises:
+        DataError: the file system of `target` has less room.
+    """
+    room = os.statvfs(target.parent)
+    if (free := room.f_bavail * room.f_frsize) < nbytes:
+        raise DataError(
+            f"{target}: no space left on the disk: "
+            f"{nbytes / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free"
+        )
+
+
+def _lock(fd: int) -> bool:
+    """Take the lock without waiting; False where another process holds it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,313 @@
+"""ENVI: finding the two files of a cube, and header items to `CubeInfo` and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import numpy as np
+
+from hsitool.cube import CubeInfo
+from hsitool.errors import DataError, UsageError
+from hsitool.storage import georeference, wavelengths
+from hsitool.storage.envi_header import (
+    COMMENT,
+    brace_list,
+    format_header,
+    list_of,
+    parse_header,
+    read_header,
+    whole_number,
+)
+from hsitool.storage.layout import Layout
+from hsitool.storage.raw import Interleave, RawLayout, contiguous
+from hsitool.storage.record import decode, encode
+from hsitool.storage.wavelengths import SpectralTexts, warn
+
+DATA_TYPES = {
+    **{1: "u1", 2: "i2", 3: "i4", 4: "f4", 5: "f8", 6: "c8", 9: "c16"},
+    **{12: "u2", 13: "u4", 14: "i8", 15: "u8"},
+}
+INTERLEAVES: dict[str, Interleave] = {"bsq": "band", "bil": "line", "bip": "pixel"}
+DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip", ".bin", ".sli", ".hsi", ".envi")
+FRAME = ("samples", "lines", "bands", "header offset", "file type", "data type", "interleave")
+UNPLACED_COLUMNS = 2**31
+"""Larger dimensions are taken for damage."""
+
+
+def header_of(data: Path) -> Path | None:
+    """The header beside a data file, or None."""
+    for name in (data.name + ".hdr", data.stem + ".hdr", data.name + ".HDR", data.stem + ".HDR"):
+        if (path := data.with_name(name)).is_file() and path != data:
+            return path
+    return None
+
+
+def is_header(path: Path) -> bool:
+    """Whether a file says that it is an ENVI header."""
+    try:
+        with path.open("rb") as file:
+            return file.read(16).lstrip(b"\xef\xbb\xbf").split(b"\n")[0].strip() == b"ENVI"
+    except OSError:
+        return False
+
+
+def data_of(header: Path, needed: int) -> Path:
+    """The data file beside a header.
+
+    Raises:
+        DataError: there is none of at least `needed` bytes.
+    """
+    stem = header.with_suffix("")
+    names = [stem.name + s for s in DATA_SUFFIXES] + [stem.name + s.upper() for s in DATA_SUFFIXES]
+    found = [p for n in dict.fromkeys(names) if (p := header.with_name(n)).is_file() and p != header]
+    if not found:
+        raise DataError(
+            f"{header}: no data file beside it (such as {stem.name} or {stem.name}.img): "
+            "name it with --data FILE"
+        )
+    large_enough = [p for p in found if p.stat().st_size >= needed]
+    exact = [p for p in large_enough if p.stat().st_size == needed]
+    return (exact or large_enough or found)[0]
+
+
+def layout_of(items: Mapping[str, str]) -> RawLayout:
+    """Where the samples of the data file lie.
+
+    Raises:
+        DataError: an item is missing or makes no sense.
+    """
+    bands, lines, samples = (whole_number(items, key) for key in ("bands", "lines", "samples"))
+    offset = whole_number(items, "header offset", 0)
+    code, order = whole_number(items, "data type"), _byte_order(items)
+    interleave = items.get("interleave", "").strip().lower()
+    if code not in DATA_TYPES:
+        raise DataError(f"data type {code} is not one of ENVI's ({', '.join(map(str, DATA_TYPES))})")
+    if interleave not in INTERLEAVES:
+        raise DataError(f"interleave '{interleave}' is not bsq, bil or bip")
+    if not all(0 < n < UNPLACED_COLUMNS for n in (bands, lines, samples)):
+        raise DataError(f"{bands} bands, {lines} lines, {samples} samples describe no cube")
+    if items.get("file compression", "0").strip() not in ("", "0"):
+        raise DataError("compressed ENVI files cannot be read: uncompress it first")
+    dtype = np.dtype((">" if order else "<") + DATA_TYPES[code])
+    return contiguous((bands, lines, samples), dtype, INTERLEAVES[interleave], offset)
+
+
+def _byte_order(items: Mapping[str, str]) -> int:
+    order = items.get("byte order", "").strip()
+    if order not in ("0", "1"):
+        said = f"has byte order '{order}'" if order else "has no byte order"
+        warn(f"the header {said}: taken as 0 (little-endian)")
+    return int(order == "1")
+
+
+def describe(
+    items: Mapping[str, str],
+    layout: RawLayout,
+    where: str,
+    more: Sequence[SpectralTexts] = (),
+) -> CubeInfo:
+    """The cube that a header describes; `more` spectral sources come before its own."""
+    plain = _plain(items, layout, where, more)
+    return decode(plain, items.get("hsitool"), where)
+
+
+def _plain(
+    items: Mapping[str, str], layout: RawLayout, where: str, more: Sequence[SpectralTexts]
+) -> CubeInfo:
+    bands, rows, columns = layout.shape
+    spectral = wavelengths.choose([*more, *wavelengths.of_header(items)], bands, where)
+    scale, offset = _scaling(items, bands, where)
+    names = list_of(items["band names"]) if "band names" in items else []
+    if names and len(names) != bands:
+        warn(f"{where}: {len(names)} band names for {bands} bands: left out")
+    header = {k: v for k, v in items.items() if k not in (*FRAME, "hsitool")}
+    if spectral.unit is None and spectral.wavelength_nm is not None:
+        header["wavelength units"] = "Nanometers"
+    return CubeInfo(
+        bands=bands,
+        rows=rows,
+        columns=columns,
+        dtype=layout.dtype.newbyteorder("="),
+        wavelength_nm=spectral.wavelength_nm,
+        fwhm_nm=spectral.fwhm_nm,
+        good=spectral.good,
+        names=tuple(names) if len(names) == bands else None,
+        nodata=_number(items, "data ignore value", where),
+        scale=scale,
+        offset=offset,
+        header=header,
+        **georeference.of_items(items),
+    )
+
+
+def _number(items: Mapping[str, str], key: str, where: str) -> float | None:
+    text = items.get(key, "").strip(" {}")
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        warn(f"{where}: '{key} = {text[:30]}' is not a number: left out")
+        return None
+
+
+def _scaling(
+    items: Mapping[str, str], bands: int, where: str
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Scale and offset: `data gain/offset values`, else 1 / `reflectance scale factor`."""
+    scale = _floats(items, "data gain values", bands, where)
+    offset = _floats(items, "data offset values", bands, where)
+    factor = _number(items, "reflectance scale factor", where)
+    if scale is None and factor and factor != 1:
+        scale = (1 / factor,) * bands
+    return scale, offset
+
+
+def _floats(
+    items: Mapping[str, str], key: str, bands: int, where: str
+) -> tuple[float, ...] | None:
+    if key not in items:
+        return None
+    try:
+        values = tuple(float(text) for text in list_of(items[key]))
+    except ValueError:
+        values = ()
+    if len(values) != bands:
+        warn(f"{where}: '{key}' does not hold one number for each of {bands} bands: left out")
+        return None
+    return values
+
+
+def compose(info: CubeInfo, interleave: Interleave) -> str:
+    """The header text for `info`, little-endian pixels from byte 0.
+
+    Raises:
+        UsageError: ENVI has no such data type.
+    """
+    items = {**_frame(info, interleave), **_described(info)}
+    layout = contiguous(info.shape, info.dtype.newbyteorder("<"), interleave)
+    plain = _plain(parse_header(format_header(items)), layout, "the new header", ())
+    if (text := encode(info, plain)) is not None:
+        items["hsitool"] = text
+    return format_header(items)
+
+
+def _frame(info: CubeInfo, interleave: Interleave) -> dict[str, str]:
+    codes = {np.dtype(code): number for number, code in DATA_TYPES.items()}
+    if info.dtype.newbyteorder("=") not in codes:
+        raise UsageError(f"ENVI has no data type for {info.dtype}: choose another with --dtype")
+    word = {order: word for word, order in INTERLEAVES.items()}[interleave]
+    frame = {"samples": info.columns, "lines": info.rows, "bands": info.bands, "header offset": 0}
+    words = {k: str(v) for k, v in frame.items()} | {"file type": "ENVI Standard"}
+    code = codes[info.dtype.newbyteorder("=")]
+    return {**words, "data type": str(code), "interleave": word, "byte order": "0"}
+
+
+def _described(info: CubeInfo) -> dict[str, str]:
+    """All other items: those found before in their order (texts kept where they still hold)."""
+    made = spectral_items(info) | _other_items(info) | georeference.to_items(info)
+    items: dict[str, str] = {}
+    for key, text in info.header.items():
+        if key in made:
+            items[key] = text if _means_the_same(text, made[key]) else made[key]
+        elif key not in GENERATED:
+            items[key] = text
+    rest = {key: text for key, text in made.items() if key not in items}
+    comment = {COMMENT: items.pop(COMMENT)} if COMMENT in items else {}
+    return {**comment, **items, **rest}
+
+
+GENERATED = frozenset(
+    ("wavelength", "wavelength units", "fwhm", "bbl", "band names", "data ignore value")
+    + ("data gain values", "data offset values", "reflectance scale factor", "byte order")
+    + (*georeference.KEYS, "hsitool")
+)
+"""Header items that come from `CubeInfo`, and are dropped where it no longer has them."""
+
+
+def spectral_items(info: CubeInfo) -> dict[str, str]:
+    """Wavelengths in the file's own unit, FWHM and bad-band list as ENVI lists."""
+    unit = info.header.get("wavelength units", "Nanometers")
+    if unit.strip().lower() not in wavelengths.NM_PER_UNIT:
+        unit = "Nanometers"
+    items: dict[str, str] = {}
+    if info.wavelength_nm is not None:
+        items["wavelength units"] = unit
+        items["wavelength"] = brace_list(wavelengths.in_unit(info.wavelength_nm, unit))
+    if info.fwhm_nm is not None:
+        items["fwhm"] = brace_list(wavelengths.in_unit(info.fwhm_nm, unit))
+    if info.good is not None:
+        items["bbl"] = brace_list([str(int(g)) for g in info.good], per_line=32)
+    return items
+
+
+def _other_items(info: CubeInfo) -> dict[str, str]:
+    items: dict[str, str] = {}
+    if info.names is not None:
+        items["band names"] = brace_list([" ".join(n.split()) for n in info.names], per_line=1)
+    if info.nodata is not None:
+        items["data ignore value"] = _short(info.nodata)
+    factor = info.header.get("reflectance scale factor")
+    by_factor = factor is not None and _scaling({"reflectance scale factor": factor}, info.bands, "")
+    if factor is not None and (info.scale, info.offset) == by_factor:
+        items["reflectance scale factor"] = factor
+        return items
+    if info.scale is not None:
+        items["data gain values"] = brace_list([repr(v) for v in info.scale])
+    if info.offset is not None:
+        items["data offset values"] = brace_list([repr(v) for v in info.offset])
+    return items
+
+
+def _short(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _means_the_same(old: str, new: str) -> bool:
+    """Whether two values are equal, entry by entry, as numbers or as words."""
+    a, b = list_of(old), list_of(new)
+    return len(a) == len(b) and all(map(_same_entry, a, b))
+
+
+def _same_entry(a: str, b: str) -> bool:
+    try:
+        return Decimal(a) == Decimal(b)
+    except InvalidOperation:
+        return a == b
+
+
+def open_pair(path: Path, data: Path | None) -> tuple[Path, Path, dict[str, str], RawLayout]:
+    """Header, data file, header items and layout of an ENVI cube named by either of its files.
+
+    Raises:
+        DataError: no header, no data file, or a data file that is too short.
+    """
+    header = path if is_header(path) or path.suffix.lower() == ".hdr" else header_of(path)
+    if header is None:
+        raise DataError(f"{path}: no ENVI header beside it")
+    items = read_header(header)
+    try:
+        layout = layout_of(items)
+    except DataError as error:
+        raise DataError(f"{header}: {error}") from None
+    pixels = data or (path if header != path else data_of(header, layout.end))
+    try:
+        size = pixels.stat().st_size
+    except OSError as error:
+        raise DataError(f"{pixels}: cannot be read: {error.strerror}") from error
+    if size < layout.end:
+        raise DataError(
+            f"{pixels}: {size} bytes, but its header {header.name} needs {layout.end}: "
+            "the file is incomplete or the header is not its own"
+        )
+    return header, pixels, items, layout
+
+
+def layout_words(layout: RawLayout) -> Layout:
+    """The layout in the words of `info`."""
+    big = layout.dtype.byteorder == ">"
+    order = "big" if big and layout.dtype.itemsize > 1 else "little"
+    _, rows, columns = layout.shape
+    return Layout("ENVI", layout.interleave, rows, columns, byte_order=order, raw=True)

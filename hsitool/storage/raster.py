@@ -1,0 +1,227 @@
+"""Metadata of rasters that GDAL opens, and of the GeoTIFFs that we write.
+
+Band metadata lie in band tags (full precision), in the IMAGERY domain and in an ENVI domain, so
+that every common reader finds them; what has no place goes into the HSITOOL record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsitool.cube import CubeInfo, Tags
+from hsitool.errors import DataError
+from hsitool.storage import envi, georeference, wavelengths
+from hsitool.storage.envi_header import KNOWN_KEYS, read_header
+from hsitool.storage.layout import Layout
+from hsitool.storage.record import decode, encode
+from hsitool.storage.wavelengths import SpectralTexts, warn
+
+RECORD_NAMESPACE, RECORD_KEY = "HSITOOL", "RECORD"
+FOREIGN_NAMESPACES = ("", "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "ENVI")
+FOREIGN_NAMESPACES += (RECORD_NAMESPACE, "COLOR_PROFILE", "GEOLOCATION")
+SPECTRAL_TAGS = ("wavelength", "wavelength_units", "wavelength_unit", "fwhm", "bbl", "good_band")
+IMAGERY_TAGS = ("CENTRAL_WAVELENGTH_UM", "FWHM_UM")
+
+
+def describe(dataset: Any, path: Path, more: Sequence[SpectralTexts] = ()) -> CubeInfo:
+    """The cube in an open rasterio dataset; `more` spectral sources come before its own."""
+    plain = _plain(dataset, path, more, _sidecar(dataset, path))
+    return decode(plain, dataset.tags(ns=RECORD_NAMESPACE).get(RECORD_KEY), str(path))
+
+
+def _plain(
+    dataset: Any, path: Path, more: Sequence[SpectralTexts], sidecar: CubeInfo | None
+) -> CubeInfo:
+    bands, where = dataset.count, str(path)
+    band_tags = [_namespaces(dataset, number) for number in range(1, bands + 1)]
+    header = _envi_domain(dataset)
+    first, imagery = wavelengths.of_band_tags([t.get("", {}) for t in band_tags], band_tags)
+    names = tuple(name or "" for name in dataset.descriptions)
+    beside = [] if sidecar is None else wavelengths.of_header(sidecar.header, "the .hdr beside it")
+    sources = [*more, first, *wavelengths.of_header(header, "the ENVI domain"), *beside]
+    sources += [*wavelengths.of_names(names), imagery]
+    spectral = wavelengths.choose(sources, bands, where)
+    if spectral.unit is not None and first.wavelength is not None and "wavelength" not in header:
+        header["wavelength units"] = spectral.unit
+    info = CubeInfo(
+        bands=bands,
+        rows=dataset.height,
+        columns=dataset.width,
+        dtype=_one_type(dataset, path),
+        wavelength_nm=spectral.wavelength_nm,
+        fwhm_nm=spectral.fwhm_nm,
+        good=spectral.good,
+        names=names if any(names) else None,
+        units=_unless(dataset.units, ""),
+        nodata=_one_nodata(dataset, where),
+        scale=_unless(dataset.scales, 1.0),
+        offset=_unless(dataset.offsets, 0.0),
+        color=_color(dataset),
+        tags=_user_tags(_namespaces(dataset, 0)),
+        band_tags=_user_band_tags(band_tags),
+        header=header,
+        **georeference.items_of_dataset(dataset),
+    )
+    return info if sidecar is None else _completed(info, sidecar)
+
+
+def _one_type(dataset: Any, path: Path) -> np.dtype[Any]:
+    types = set(dataset.dtypes)
+    if len(types) > 1 or not types:
+        raise DataError(f"{path}: its bands have different types ({', '.join(sorted(types))})")
+    (name,) = types
+    if name == "complex_int16":
+        raise DataError(f"{path}: complex integers cannot be read")
+    return np.dtype(name)
+
+
+def _one_nodata(dataset: Any, where: str) -> float | None:
+    values = dataset.nodatavals
+    if len({repr(v) for v in values}) > 1:
+        warn(f"{where}: bands have different nodata values: that of band 1 ({values[0]}) is used")
+    return None if values[0] is None else float(values[0])
+
+
+def _unless(values: Sequence[Any], default: Any) -> tuple[Any, ...] | None:
+    """The values, with None as the default; None where all are the default."""
+    filled = tuple(default if v is None else v for v in values)
+    return None if all(v == default for v in filled) else filled
+
+
+def _color(dataset: Any) -> tuple[str, ...] | None:
+    names = tuple(color.name for color in dataset.colorinterp)
+    return None if set(names) <= {"gray", "undefined"} else names
+
+
+def _namespaces(dataset: Any, band: int) -> dict[str, dict[str, str]]:
+    """All tags of a band (or of the dataset, band 0) by namespace."""
+    names = ("", *dataset.tag_namespaces(bidx=band))
+    found = {ns: dict(dataset.tags(bidx=band, ns=ns or None)) for ns in names if ns[:4] != "xml:"}
+    return {ns: tags for ns, tags in found.items() if tags}
+
+
+def _user_tags(spaces: Mapping[str, Mapping[str, str]]) -> Tags:
+    plain = dict(spaces.get("", {}))
+    if plain.get("AREA_OR_POINT") == "Area":
+        del plain["AREA_OR_POINT"]  # GDAL's default: says nothing
+    others = {ns: dict(t) for ns, t in spaces.items() if ns not in FOREIGN_NAMESPACES}
+    return ({"": plain} if plain else {}) | others
+
+
+def _user_band_tags(bands: Sequence[Mapping[str, Mapping[str, str]]]) -> tuple[Tags, ...] | None:
+    """Band tags without the spectral ones, where every band has them."""
+    known = {k for k in SPECTRAL_TAGS if all(k in band.get("", {}) for band in bands)}
+    rounded = {k for k in IMAGERY_TAGS if all(k in band.get("IMAGERY", {}) for band in bands)}
+    kept = []
+    for band in bands:
+        rest = {
+            ns: {k: v for k, v in tags.items() if k not in (known if ns == "" else rounded)}
+            for ns, tags in band.items()
+            if ns in ("", "IMAGERY") or ns not in FOREIGN_NAMESPACES
+        }
+        kept.append({ns: tags for ns, tags in rest.items() if tags})
+    return tuple(kept) if any(kept) else None
+
+
+def _envi_domain(dataset: Any) -> dict[str, str]:
+    """GDAL's ENVI domain as header items: blanks come back into the keys that ENVI knows."""
+    items = dataset.tags(ns="ENVI")
+    spaced = {key: key.replace("_", " ") for key in items}
+    keys = {key: spaced[key] if spaced[key] in KNOWN_KEYS else key for key in items}
+    return {keys[key]: value for key, value in items.items() if keys[key] not in envi.FRAME}
+
+
+def _sidecar(dataset: Any, path: Path) -> CubeInfo | None:
+    """An ENVI header beside another format counts where size, bands and type are the same."""
+    header = envi.header_of(path)
+    if header is None or not envi.is_header(header):
+        return None
+    try:
+        items = read_header(header)
+        layout = envi.layout_of(items)
+    except DataError:
+        return None  # of another file, or damaged: it was only a courtesy
+    shape = (dataset.count, dataset.height, dataset.width)
+    if layout.shape != shape or layout.dtype.newbyteorder("=") != _one_type(dataset, path):
+        return None
+    return envi.describe(items, layout, str(header))
+
+
+def _completed(info: CubeInfo, sidecar: CubeInfo) -> CubeInfo:
+    """The file's own items win; the header beside it fills what it lacks."""
+    names = ("names", "nodata", "scale", "offset")
+    lacking = {n: getattr(sidecar, n) for n in names if getattr(info, n) is None}
+    if info.crs is None and info.transform is None and not info.gcps:
+        lacking |= {"crs": sidecar.crs, "transform": sidecar.transform}
+    return info.replace(**lacking, header={**sidecar.header, **info.header})
+
+
+def apply(dataset: Any, info: CubeInfo, record: str | None) -> None:
+    """Write all items of `info` (but type, size and nodata) into an open rasterio dataset."""
+    georeference.apply(dataset, info)
+    for space, tags in info.tags.items():
+        dataset.update_tags(ns=space or None, **tags)
+    domain = {k: v for k, v in info.header.items() if k not in (*envi.GENERATED, *georeference.KEYS)}
+    for key, text in {**domain, **envi.spectral_items(info)}.items():
+        if key != envi.COMMENT:
+            dataset.update_tags(ns="ENVI", **{key.replace(" ", "_"): " ".join(text.split())})
+    if record is not None:
+        dataset.update_tags(ns=RECORD_NAMESPACE, **{RECORD_KEY: record})
+    if info.names is not None:
+        dataset.descriptions = info.names
+    if info.units is not None:
+        dataset.units = info.units
+    if info.scale is not None:
+        dataset.scales = info.scale
+    if info.offset is not None:
+        dataset.offsets = info.offset
+    if info.color is not None:
+        from rasterio.enums import ColorInterp
+
+        dataset.colorinterp = [ColorInterp[name] for name in info.color]
+    for band in range(info.bands):
+        for space, tags in _band_items(info, band).items():
+            dataset.update_tags(bidx=band + 1, ns=space or None, **tags)
+
+
+def _band_items(info: CubeInfo, band: int) -> dict[str, dict[str, str]]:
+    """The tags of one band: the user's, then its spectral items at full precision."""
+    spaces = {} if info.band_tags is None else {ns: dict(t) for ns, t in info.band_tags[band].items()}
+    plain, imagery = spaces.setdefault("", {}), spaces.setdefault("IMAGERY", {})
+    unit = info.header.get("wavelength units", "Nanometers")
+    if unit.strip().lower() not in wavelengths.NM_PER_UNIT:
+        unit = "Nanometers"
+    if info.wavelength_nm is not None:
+        centre = info.wavelength_nm[band : band + 1]
+        plain["wavelength"] = wavelengths.in_unit(centre, unit)[0]
+        plain["wavelength_units"] = unit
+        imagery["CENTRAL_WAVELENGTH_UM"] = wavelengths.in_unit(centre, "um")[0]
+    if info.fwhm_nm is not None:
+        width = info.fwhm_nm[band : band + 1]
+        plain["fwhm"] = wavelengths.in_unit(width, unit)[0]
+        imagery["FWHM_UM"] = wavelengths.in_unit(width, "um")[0]
+    if info.good is not None:
+        plain["bbl"] = str(int(info.good[band]))
+    return {space: tags for space, tags in spaces.items() if tags}
+
+
+def record_for(info: CubeInfo, plain_dataset: Any, path: Path) -> str | None:
+    """What a dataset written from `info` without a record does not give back."""
+    return encode(info, _plain(plain_dataset, path, (), None))
+
+
+def layout_words(dataset: Any) -> Layout:
+    """The layout in the words of `info`."""
+    structure = dataset.tags(ns="IMAGE_STRUCTURE")
+    height, width = dataset.block_shapes[0]
+    return Layout(
+        format={"GTiff": "GeoTIFF"}.get(dataset.driver, dataset.driver),
+        interleave={"PIXEL": "pixel", "LINE": "line"}.get(structure.get("INTERLEAVE", ""), "band"),  # type: ignore[arg-type]
+        block_rows=height,
+        block_columns=width,
+        compression=structure.get("COMPRESSION", "none").lower(),
+    )

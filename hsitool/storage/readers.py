@@ -1,0 +1,238 @@
+"""Cubes open for reading: raw positioned reads, or rasterio with one handle a thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from hsitool.cube import CubeInfo, Tile
+from hsitool.errors import DataError, HsitoolWarning
+from hsitool.storage import envi, raster, tiff, wavelengths
+from hsitool.storage.layout import Layout
+from hsitool.storage.raw import Block, Bytes, RawLayout, as_block, read_runs
+
+
+class CubeReader(ABC):
+    """A cube open for reading; `read` may be called from several threads at once."""
+
+    def __init__(self, path: Path, info: CubeInfo, layout: Layout, files: Sequence[Path]) -> None:
+        self.path = path
+        self.info = info
+        self.layout = layout
+        self.files = tuple(files)
+
+    @property
+    def size_on_disk(self) -> int:
+        """Bytes of all files of the cube."""
+        return sum(file.stat().st_size for file in self.files)
+
+    @abstractmethod
+    def read(
+        self, tile: Tile, bands: Sequence[int] | None = None, buffer: Bytes | None = None
+    ) -> Block:
+        """A block (band, row, column) in the file's order and type, native byte order.
+
+        `bands` counts from 0 (all where None). A `buffer` of at least `buffer_bytes(tile, bands)`
+        bytes is filled and the block is a view of it; without one, memory is allocated.
+
+        Raises:
+            DataError: the file cannot be read there.
+        """
+
+    def buffer_bytes(self, tile: Tile, bands: Sequence[int] | None = None) -> int:
+        """Memory that `read` fills."""
+        count = self.info.bands if bands is None else len(bands)
+        return tile.pixels * count * self.info.dtype.itemsize
+
+    def close(self) -> None:
+        """Close all handles."""
+
+    def __enter__(self) -> CubeReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class RawReader(CubeReader):
+    """Positioned reads of uncompressed pixels."""
+
+    def __init__(
+        self, path: Path, info: CubeInfo, layout: Layout, raw: RawLayout, files: Sequence[Path]
+    ) -> None:
+        super().__init__(path, info, layout, files)
+        self._raw = raw
+        self._pixels = files[0]
+        try:
+            self._fd = os.open(self._pixels, os.O_RDONLY)
+        except OSError as error:
+            raise DataError(f"{self._pixels}: cannot be read: {error.strerror}") from error
+
+    def buffer_bytes(self, tile: Tile, bands: Sequence[int] | None = None) -> int:
+        if self._raw.interleave == "pixel":
+            bands = None  # whole pixels are read, bands picked from them
+        return super().buffer_bytes(tile, bands)
+
+    def read(
+        self, tile: Tile, bands: Sequence[int] | None = None, buffer: Bytes | None = None
+    ) -> Block:
+        if bands is None:
+            bands = range(self.info.bands)
+        whole_pixels = self._raw.interleave == "pixel"
+        wanted = range(self.info.bands) if whole_pixels else bands
+        size = self.buffer_bytes(tile, bands)
+        memory = np.empty(size, np.uint8) if buffer is None else buffer[:size]
+        try:
+            missing = read_runs(self._fd, self._raw.runs(tile, wanted), memory)
+        except OSError as error:
+            raise DataError(f"{self._pixels}: cannot be read: {error.strerror}") from error
+        if missing:
+            raise DataError(f"{self._pixels}: the file ends {missing} bytes early: it is incomplete")
+        shape = (len(wanted), tile.height, tile.width)
+        block = as_block(memory, self._raw.interleave, shape, self._raw.dtype)
+        if not self._raw.dtype.isnative:
+            block = block.byteswap(inplace=True).view(self.info.dtype)
+        return block[as_slice(bands)] if whole_pixels else block
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class RasterioReader(CubeReader):
+    """Everything else that GDAL opens."""
+
+    def __init__(self, path: Path, info: CubeInfo, layout: Layout, files: Sequence[Path]) -> None:
+        super().__init__(path, info, layout, files)
+        self._handles = threading.local()
+        self._all: list[Any] = []
+
+    def _dataset(self) -> Any:
+        if not hasattr(self._handles, "dataset"):
+            from hsitool.storage.gdal import open_dataset
+
+            self._handles.dataset = open_dataset(self.path, sharing=False)
+            self._all.append(self._handles.dataset)
+        return self._handles.dataset
+
+    def read(
+        self, tile: Tile, bands: Sequence[int] | None = None, buffer: Bytes | None = None
+    ) -> Block:
+        from rasterio.windows import Window
+
+        from hsitool.storage.gdal import GDAL_ERRORS, one_line
+
+        numbers = [b + 1 for b in (range(self.info.bands) if bands is None else bands)]
+        size = self.buffer_bytes(tile, bands)
+        memory = np.empty(size, np.uint8) if buffer is None else buffer[:size]
+        shape = (len(numbers), tile.height, tile.width)
+        block = as_block(memory, self.layout.interleave, shape, self.info.dtype)
+        window = Window(tile.column, tile.row, tile.width, tile.height)
+        try:
+            self._dataset().read(numbers, window=window, out=block)
+        except GDAL_ERRORS as error:
+            raise DataError(
+                f"{self.path}: cannot be read at rows {tile.row} to {tile.row + tile.height - 1}: "
+                f"{one_line(error)}"
+            ) from error
+        return block
+
+    def close(self) -> None:
+        while self._all:
+            self._all.pop().close()
+
+
+def as_slice(bands: Sequence[int]) -> slice | list[int]:
+    """A slice where the bands follow each other (a view, no copy), else a list."""
+    first, count = bands[0], len(bands)
+    if list(bands) == list(range(first, first + count)):
+        return slice(first, first + count)
+    return list(bands)
+
+
+def open_cube(
+    path: Path | str, *, data: Path | None = None, wavelengths_file: Path | None = None
+) -> CubeReader:
+    """Open a cube: an ENVI header or data file, or anything that rasterio reads.
+
+    `data` names the data file of an ENVI header; `wavelengths_file` overrides the file's own.
+
+    Raises:
+        DataError: missing, damaged, truncated, or of a kind that cannot be read.
+    """
+    path = Path(path)
+    more = [] if wavelengths_file is None else wavelengths.of_file(wavelengths_file)
+    start = _start_of(path)
+    if envi.is_header(path) or path.suffix.lower() == ".hdr":
+        return _open_envi(path, data, more)
+    if data is not None:
+        raise DataError(f"{path}: --data goes with an ENVI header, which this is not")
+    if not tiff.is_tiff(start) and (header := envi.header_of(path)) and envi.is_header(header):
+        return _open_envi(path, None, more)
+    return _open_raster(path, more, tiff.is_tiff(start))
+
+
+def _start_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except IsADirectoryError:
+        return b""
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _open_envi(
+    path: Path, data: Path | None, more: Sequence[wavelengths.SpectralTexts]
+) -> CubeReader:
+    header, pixels, items, raw = envi.open_pair(path, data)
+    info = envi.describe(items, raw, str(header), more)
+    return RawReader(path, info, envi.layout_words(raw), raw, (pixels, header))
+
+
+def _open_raster(
+    path: Path, more: Sequence[wavelengths.SpectralTexts], is_tiff: bool
+) -> CubeReader:
+    from hsitool.storage.gdal import open_dataset
+
+    with open_dataset(path, sharing=False) as dataset:
+        if dataset.count == 0:
+            raise DataError(f"{path}: holds no bands of its own (subdatasets are not read yet)")
+        info = raster.describe(dataset, path, more)
+        layout = raster.layout_words(dataset)
+        files = [Path(file) for file in dataset.files if Path(file).exists()] or [path]
+        if any("mask" in str(flag) and "per_dataset" in str(flag) for flag in dataset.mask_flag_enums[0]):
+            wavelengths.warn(f"{path}: its mask band is not read: give nodata a value of its own")
+    raw = _tiff_layout(path) if is_tiff else None
+    if raw is None or raw.shape != info.shape:
+        return RasterioReader(path, info, layout, files)
+    order = "big" if raw.dtype.byteorder == ">" else "little"
+    words = Layout("GeoTIFF", raw.interleave, raw.block_rows, raw.block_columns, "none", order, True)
+    return RawReader(path, info, words, raw, (path, *(f for f in files if f != path)))
+
+
+def _tiff_layout(path: Path) -> RawLayout | None:
+    """The raw layout of an uncompressed TIFF that is complete, or None."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        raw = tiff.pixel_layout(tiff.read_directory(fd))
+        if raw is not None and raw.end > (size := os.fstat(fd).st_size):
+            raise DataError(f"{path}: {size} bytes of {raw.end}: the file is incomplete")
+    except DataError as error:
+        raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    finally:
+        os.close(fd)
+    return raw

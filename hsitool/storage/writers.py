@@ -1,0 +1,378 @@
+"""Cubes being written: raw positioned writes, or rasterio for compressed files.
+
+Both write into a hidden folder (see `atomic`) and appear under their name on `commit`.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from hsitool.cube import CubeInfo, Tile
+from hsitool.errors import DataError, UsageError
+from hsitool.storage import envi, raster, tiff
+from hsitool.storage.atomic import PartFolder, refuse_existing, require_space, write_error
+from hsitool.storage.layout import Layout
+from hsitool.storage.raw import (
+    Block,
+    Bytes,
+    Interleave,
+    RawLayout,
+    as_block,
+    contiguous,
+    write_runs,
+)
+
+Format = Literal["gtiff", "envi"]
+Compression = Literal["zstd", "deflate", "lzw"]
+ENVI_SUFFIXES = (".hdr", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
+TARGET_BLOCK_BYTES = 4 * 2**20
+MAX_BLOCK_BYTES = 8 * 2**20
+CLASSIC_TIFF_BYTES = 4_000_000_000
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """How an output is to be written; `format` None goes by the file name."""
+
+    format: Format | None = None
+    compress: Compression | None = None
+    creation: Mapping[str, str] = field(default_factory=dict)
+    overwrite: bool = False
+    threads: int = 1
+
+
+class CubeWriter(ABC):
+    """A cube being written; leaving the `with` block commits it, an exception discards it."""
+
+    def __init__(self, info: CubeInfo, layout: Layout, target: Path, folder: PartFolder) -> None:
+        self.info = info
+        self.layout = layout
+        self.target = target
+        self._folder = folder
+
+    def buffer_bytes(self, tile: Tile) -> int:
+        """Memory of a block."""
+        return tile.pixels * self.info.bands * self.info.dtype.itemsize
+
+    def block(self, tile: Tile, buffer: Bytes | None = None) -> Block:
+        """An empty block for `tile` in the output's order, a view of `buffer` if given."""
+        size = self.buffer_bytes(tile)
+        memory = np.empty(size, np.uint8) if buffer is None else buffer[:size]
+        shape = (self.info.bands, tile.height, tile.width)
+        return as_block(memory, self.layout.interleave, shape, self.info.dtype)
+
+    @abstractmethod
+    def write(self, tile: Tile, block: Block) -> None:
+        """Write a block made by `block`.
+
+        Raises:
+            DataError: the disk is full or fails.
+        """
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make the output appear under its name."""
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._folder.discard()
+
+    def __enter__(self) -> CubeWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self.commit()
+        finally:
+            self.discard()
+
+
+class RawWriter(CubeWriter):
+    """Positioned writes of uncompressed pixels behind an optional header."""
+
+    def __init__(
+        self,
+        info: CubeInfo,
+        layout: Layout,
+        raw: RawLayout,
+        target: Path,
+        *,
+        head: bytes = b"",
+        header_text: str | None = None,
+    ) -> None:
+        super().__init__(info, layout, target, PartFolder(target))
+        self._raw = raw
+        self._header_text = header_text
+        self._part = self._folder.path / "pixels"
+        self._fd = -1
+        try:
+            require_space(target, raw.end)
+            self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+            os.pwrite(self._fd, head, 0)
+            os.ftruncate(self._fd, raw.end)
+        except OSError as error:
+            self.discard()
+            raise write_error(target, error) from error
+        except DataError:
+            self.discard()
+            raise
+
+    def write(self, tile: Tile, block: Block) -> None:
+        axes = {"band": (0, 1, 2), "line": (1, 0, 2), "pixel": (1, 2, 0)}[self._raw.interleave]
+        memory = np.ascontiguousarray(block.transpose(axes)).reshape(-1).view(np.uint8)
+        try:
+            write_runs(self._fd, self._raw.runs(tile, range(self.info.bands)), memory)
+        except OSError as error:
+            raise write_error(self.target, error) from error
+
+    def commit(self) -> None:
+        if self._header_text is None:
+            self._folder.commit([(self._part, self.target)], stale_sidecars(self.target))
+            return
+        header = self._folder.path / "header"
+        target = header_target(self.target)
+        try:
+            header.write_text(self._header_text, encoding="utf-8")
+        except OSError as error:
+            raise write_error(target, error) from error
+        pairs = [(self._part, self.target), (header, target)]
+        # The former header goes first: a kill between the renames leaves no header that lies.
+        self._folder.commit(pairs, [*stale_sidecars(self.target), target])
+
+    def discard(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        super().discard()
+
+
+class RasterioWriter(CubeWriter):
+    """GeoTIFFs that GDAL packs."""
+
+    def __init__(
+        self, info: CubeInfo, layout: Layout, target: Path, profile: Mapping[str, Any], record: str | None
+    ) -> None:
+        from hsitool.storage.gdal import open_dataset
+
+        super().__init__(info, layout, target, PartFolder(target))
+        self._part = self._folder.path / "pixels.tif"
+        try:
+            self._dataset = open_dataset(self._part, "w", **profile)
+            raster.apply(self._dataset, info, record)
+        except BaseException:
+            self._folder.discard()
+            raise
+
+    def write(self, tile: Tile, block: Block) -> None:
+        from rasterio.windows import Window
+
+        from hsitool.storage.gdal import GDAL_ERRORS, one_line
+
+        window = Window(tile.column, tile.row, tile.width, tile.height)
+        try:
+            self._dataset.write(block, window=window)
+        except GDAL_ERRORS as error:
+            raise self._failure(one_line(error)) from error
+
+    def commit(self) -> None:
+        from hsitool.storage.gdal import GDAL_ERRORS, one_line
+
+        try:
+            self._dataset.close()
+        except GDAL_ERRORS as error:
+            raise self._failure(one_line(error)) from error
+        fd = os.open(self._part, os.O_RDONLY)
+        try:
+            # GDAL's last flush tells nobody when the disk is full: look at what it left.
+            if not tiff.is_complete(fd):
+                raise self._failure("blocks are missing after the last flush")
+        finally:
+            os.close(fd)
+        self._folder.commit([(self._part, self.target)], stale_sidecars(self.target))
+
+    def _failure(self, text: str) -> DataError:
+        room = os.statvfs(self.target.parent)
+        if room.f_bavail * room.f_frsize < TARGET_BLOCK_BYTES or "No space left" in text:
+            return DataError(f"{self.target}: no space left on the disk: nothing was written")
+        return DataError(f"{self.target}: cannot be written: {text}")
+
+    def discard(self) -> None:
+        from hsitool.storage.gdal import GDAL_ERRORS
+
+        try:
+            self._dataset.close()
+        except GDAL_ERRORS:
+            pass  # it is thrown away: a full disk no longer matters
+        super().discard()
+
+
+def output_paths(path: Path, options: OutputOptions) -> list[Path]:
+    """The files that an output named `path` consists of, the one to tell the user first."""
+    if output_format(path, options) == "gtiff":
+        return [path]
+    pixels = path.with_suffix(".img") if path.suffix.lower() == ".hdr" else path
+    return [pixels, header_target(pixels)]
+
+
+def output_format(path: Path, options: OutputOptions) -> Format:
+    """The format asked for, or the one that the file name says (GeoTIFF where it says none)."""
+    if options.format is not None:
+        return options.format
+    return "envi" if path.suffix.lower() in ENVI_SUFFIXES else "gtiff"
+
+
+def header_target(pixels: Path) -> Path:
+    """The header that belongs to an ENVI data file of ours."""
+    return pixels.with_suffix(".hdr") if pixels.suffix else pixels.with_name(pixels.name + ".hdr")
+
+
+def stale_sidecars(target: Path) -> list[Path]:
+    """Files of other programs that would describe the former output."""
+    names = [target.name + s for s in (".aux.xml", ".ovr", ".msk", ".hdr")]
+    paths = [target.with_name(n) for n in names]
+    return [p for p in paths if p != header_target(target) or target.suffix in (".tif", ".tiff")]
+
+
+def create_cube(
+    path: Path, info: CubeInfo, like: Layout, options: OutputOptions | None = None
+) -> CubeWriter:
+    """Start an output with the order and blocks of `like`, where they are sensible.
+
+    Raises:
+        UsageError: it exists and may not be overwritten, or the format cannot hold the type.
+        DataError: the place cannot be written or has no room.
+    """
+    options = options or OutputOptions()
+    target, *others = output_paths(Path(os.path.realpath(path)), options)
+    refuse_existing([target, *others], options.overwrite)
+    if output_format(path, options) == "envi":
+        return _create_envi(target, info, like, options)
+    return _create_geotiff(target, info, like, options)
+
+
+def _create_envi(target: Path, info: CubeInfo, like: Layout, options: OutputOptions) -> CubeWriter:
+    if options.compress or options.creation:
+        raise UsageError("--compress and --co go with GeoTIFF: an ENVI file is always plain")
+    raw = contiguous(info.shape, info.dtype, like.interleave)
+    text = envi.compose(info, like.interleave)
+    return RawWriter(info, envi.layout_words(raw), raw, target, header_text=text)
+
+
+def _create_geotiff(
+    target: Path, info: CubeInfo, like: Layout, options: OutputOptions
+) -> CubeWriter:
+    profile = _profile(info, like, options)
+    header, record = _header(info, profile, target)
+    if profile["COMPRESS"] != "NONE":
+        words = Layout("GeoTIFF", *_shape_of(header), compression=profile["COMPRESS"].lower())
+        return RasterioWriter(info, words, target, {**profile, "NUM_THREADS": options.threads}, record)
+    head, raw = tiff.laid_out(header)
+    words = Layout("GeoTIFF", raw.interleave, raw.block_rows, raw.block_columns, raw=True)
+    return RawWriter(info, words, raw, target, head=head)
+
+
+def _shape_of(header: tiff.Directory) -> tuple[Interleave, int, int]:
+    grid = tiff.grid(header)
+    if grid is None:
+        raise UsageError("these creation options give no plain grid of samples: leave some out")
+    return grid.interleave, grid.block_rows, grid.block_columns
+
+
+def _profile(info: CubeInfo, like: Layout, options: OutputOptions) -> dict[str, Any]:
+    """What GDAL is told when it makes the file."""
+    pixel = like.interleave == "pixel"
+    profile: dict[str, Any] = {
+        "driver": "GTiff",
+        "dtype": info.dtype.name,
+        "count": info.bands,
+        "height": info.rows,
+        "width": info.columns,
+        "INTERLEAVE": "PIXEL" if pixel else "BAND",
+        "COMPRESS": (options.compress or "none").upper(),
+        **_blocks(info, like, pixel, options.compress is not None),
+    }
+    if options.compress is not None and info.dtype.kind in "iuf":
+        profile["PREDICTOR"] = 3 if info.dtype.kind == "f" else 2
+    if options.compress == "zstd":
+        profile["ZSTD_LEVEL"] = 1
+    if options.compress == "deflate":
+        profile["ZLEVEL"] = 6
+    profile |= {key.upper(): value for key, value in options.creation.items()}
+    profile["COMPRESS"] = str(profile["COMPRESS"]).upper()
+    plain = profile["COMPRESS"] == "NONE"
+    profile.setdefault("BIGTIFF", _bigtiff(info, plain))
+    if _holds(info.dtype, info.nodata):
+        profile["nodata"] = info.nodata
+    return profile
+
+
+def _bigtiff(info: CubeInfo, plain: bool) -> str:
+    if not plain:
+        return "IF_SAFER"
+    return "YES" if info.nbytes > CLASSIC_TIFF_BYTES else "NO"
+
+
+def _holds(dtype: np.dtype[Any], nodata: float | None) -> bool:
+    """Whether a nodata value can be told to GDAL for this type."""
+    if nodata is None or dtype.kind == "c":
+        return False
+    if dtype.kind == "f":
+        return True
+    limits = np.iinfo(dtype)
+    return float(nodata).is_integer() and limits.min <= nodata <= limits.max
+
+
+def _blocks(info: CubeInfo, like: Layout, pixel: bool, packed: bool) -> dict[str, Any]:
+    """Tiles of the input where it has sensible ones, else strips (or tiles) of 1 to 8 MB.
+
+    A packed band-interleaved file is written a block row of all bands at a time, so its blocks
+    are counted over all bands; 1 to 8 MB for each band would take gigabytes of memory.
+    """
+    item = info.dtype.itemsize
+    depth = info.bands if pixel or packed else 1
+    height, width = like.block_rows, like.block_columns
+    tiled = width < info.columns and height % 16 == 0 and width % 16 == 0
+    if tiled and height * width * item * (info.bands if pixel else 1) <= MAX_BLOCK_BYTES:
+        return {"TILED": "YES", "BLOCKXSIZE": width, "BLOCKYSIZE": height}
+    row = info.columns * item * depth
+    if row > MAX_BLOCK_BYTES:
+        side = max(16, int((TARGET_BLOCK_BYTES / (item * depth)) ** 0.5) // 16 * 16)
+        return {"TILED": "YES", "BLOCKXSIZE": side, "BLOCKYSIZE": side}
+    return {"BLOCKYSIZE": min(info.rows, max(1, TARGET_BLOCK_BYTES // row))}
+
+
+def _header(
+    info: CubeInfo, profile: Mapping[str, Any], target: Path
+) -> tuple[tiff.Directory, str | None]:
+    """The directory that GDAL makes for `info` (no pixels), and the record in it."""
+    from rasterio.io import MemoryFile
+
+    from hsitool.storage.gdal import GDAL_ERRORS, one_line
+
+    options = {**profile, "SPARSE_OK": "TRUE"}
+    try:
+        with MemoryFile() as memory:
+            with memory.open(**options) as dataset:
+                raster.apply(dataset, info, None)
+            with memory.open() as dataset:
+                record = raster.record_for(info, dataset, target)
+        with MemoryFile() as memory:
+            with memory.open(**options) as dataset:
+                raster.apply(dataset, info, record)
+            return tiff.parse_directory(memory.read()), record
+    except GDAL_ERRORS as error:
+        raise UsageError(f"GDAL refuses to make {target.name}: {one_line(error)}") from error

@@ -1,0 +1,197 @@
+"""`hsitool convert`: a copy that loses nothing, in another format, type, or part of a cube."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsitool.cube import CubeInfo, Tile
+from hsitool.engine.blocks import Progress, map_blocks
+from hsitool.engine.plan import Budget
+from hsitool.errors import DataError, UsageError
+from hsitool.maths.missing import MissingRule
+from hsitool.storage.raw import Block
+from hsitool.storage.readers import CubeReader
+from hsitool.storage.writers import OutputOptions, create_cube
+from hsitool.tasks.provenance import with_step
+
+
+@dataclass(frozen=True)
+class ConvertSettings:
+    """What to change: nothing by default.
+
+    `nodata` is a number, or "none" to declare none; missing samples stay missing: they are
+    rewritten to the new value. `bands` counts from 0.
+    """
+
+    dtype: str | None = None
+    nodata: float | str | None = None
+    bands: tuple[int, ...] | None = None
+    subset: Tile | None = None
+
+
+def convert(
+    source: CubeReader,
+    target: Path,
+    settings: ConvertSettings | None = None,
+    *,
+    output: OutputOptions | None = None,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Copy `source` to `target` with all its metadata.
+
+    Raises:
+        UsageError: a subset outside the cube, or a nodata value that the type cannot hold.
+        DataError: a sample does not fit the new type, or equals the new nodata value.
+    """
+    settings = settings or ConvertSettings()
+    made = result_info(source.info, settings)
+    said = {
+        "dtype": settings.dtype,
+        "nodata": settings.nodata,
+        "bands": None if settings.bands is None else [b + 1 for b in settings.bands],
+        "subset": None if settings.subset is None else list(vars(settings.subset).values()),
+    }
+    made = with_step(made, "convert", source.path, said)
+    kernel = recoding(source.info, made, settings)
+    with create_cube(target, made, source.layout, output) as sink:
+        map_blocks(
+            source,
+            kernel,
+            sink,
+            budget=budget or Budget(),
+            bands=settings.bands,
+            window=settings.subset,
+            progress=progress,
+        )
+
+
+def result_info(info: CubeInfo, settings: ConvertSettings) -> CubeInfo:
+    """The description of the copy.
+
+    Raises:
+        UsageError: as `convert`.
+    """
+    made = info
+    if settings.subset is not None:
+        made = made.with_tile(settings.subset)
+    if settings.bands is not None:
+        made = made.with_bands(settings.bands)
+    if settings.dtype is not None:
+        made = made.replace(dtype=_type(settings.dtype))
+    if settings.nodata is not None:
+        value = None if settings.nodata == "none" else float(settings.nodata)
+        made = made.replace(nodata=value)
+        if value is not None and not fits(made.dtype, value):
+            raise UsageError(f"nodata {settings.nodata} does not fit {made.dtype}: choose another")
+    if made.dtype != info.dtype or not same_number(made.nodata, info.nodata):
+        made = made.with_new_pixels()
+    return made
+
+
+def _type(name: str) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        dtype = np.dtype(object)
+    if dtype.kind not in "iufc" or dtype.itemsize > 16 or dtype.name == "float16":
+        raise UsageError(f"--dtype {name} is none: use uint8, int16, uint16, float32, float64, ...")
+    return dtype
+
+
+def fits(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether a type can hold a number (rounded, for floats)."""
+    if dtype.kind in "fc":
+        return True
+    limits = np.iinfo(dtype)
+    return float(value).is_integer() and limits.min <= value <= limits.max
+
+
+def same_number(a: float | None, b: float | None) -> bool:
+    """Equality in which None equals None and NaN equals NaN."""
+    if a is None or b is None:
+        return a is b
+    return a == b or (math.isnan(a) and math.isnan(b))
+
+
+def recoding(
+    info: CubeInfo, made: CubeInfo, settings: ConvertSettings
+) -> Callable[[Block, Block], Block]:
+    """The kernel: the block itself where nothing changes, else its samples in type and nodata."""
+    rewrite = settings.nodata is not None and info.nodata is not None and made.nodata is not None
+    rewrite = rewrite and not same_number(info.nodata, made.nodata)
+    if made.dtype == info.dtype and not rewrite:
+        return unchanged
+    missing = MissingRule(info.dtype, info.nodata)
+    nodata = made.nodata if rewrite else info.nodata
+
+    def recode(block: Block, out: Block) -> Block:
+        absent = missing.mask(block) if missing.found(block) else None
+        _refuse_unfit(block, absent, made.dtype)
+        rounded = np.rint(block) if block.dtype.kind == "f" and out.dtype.kind in "iu" else block
+        with np.errstate(invalid="ignore"):
+            np.copyto(out, rounded, casting="unsafe")
+        if absent is not None:
+            _mark(out, absent, nodata)
+        if rewrite:
+            _refuse_collision(out, absent, made)
+        return out
+
+    return recode
+
+
+def unchanged(block: Block, _: Block) -> Block:
+    """The kernel of a plain copy."""
+    return block
+
+
+def _mark(out: Block, absent: Block, nodata: float | None) -> None:
+    if nodata is None or not fits(out.dtype, nodata):
+        raise DataError(
+            f"missing samples have no value in {out.dtype}: give one with --nodata VALUE"
+        )
+    out[absent] = nodata
+
+
+def _refuse_unfit(block: Block, absent: Block | None, dtype: np.dtype[Any]) -> None:
+    if dtype.kind in "fc" or block.dtype.kind == "c":
+        if block.dtype.kind == "c" and dtype.kind != "c":
+            raise DataError(f"complex samples do not fit {dtype}: use complex64 or complex128")
+        return
+    limits = np.iinfo(dtype)
+    values = block if absent is None else block[~absent]
+    if values.size and (values.min() < limits.min - 0.5 or values.max() > limits.max + 0.5):
+        odd = values.min() if values.min() < limits.min else values.max()
+        raise DataError(f"a sample of {odd} does not fit {dtype}: choose a wider --dtype")
+
+
+def _refuse_collision(out: Block, absent: Block | None, made: CubeInfo) -> None:
+    taken = out == np.asarray(made.nodata).astype(out.dtype)
+    if absent is not None:
+        taken &= ~absent
+    if taken.any():
+        raise DataError(f"a sample that is there equals the new nodata {made.nodata}: choose another")
+
+
+def band_image(
+    source: CubeReader,
+    target: Path,
+    band: int,
+    *,
+    output: OutputOptions | None = None,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """`hsitool band`: one band as an image, as H[:, :, b] of a cube; `band` counts from 0."""
+    made = with_step(source.info.with_bands([band]), "band", source.path, {"band": band + 1})
+    bands: Sequence[int] = [band]
+    with create_cube(target, made, source.layout, output) as sink:
+        map_blocks(
+            source, unchanged, sink, budget=budget or Budget(), bands=bands, progress=progress
+        )

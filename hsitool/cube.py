@@ -54,7 +54,8 @@ class CubeInfo:
 
     Per-band items are tuples of length `bands`, or None where the file has none. Wavelengths
     and FWHM are in nanometres; `transform` is (a, b, c, d, e, f) with x = a*col + b*row + c and
-    y = d*col + e*row + f at the upper left corner of a pixel; physical value = scale*stored + offset.
+    y = d*col + e*row + f at the upper left corner of a pixel; a physical value is
+    scale * stored + offset. `header` holds ENVI header items verbatim, in file order.
     """
 
     bands: int
@@ -132,7 +133,6 @@ class CubeInfo:
             gcps=gcps,
             rpcs=_moved_rpcs(self.rpcs, tile.row, tile.column),
         )
-
 
     def with_new_pixels(self) -> CubeInfo:
         """The description without what was computed from the former pixels (GDAL's statistics)."""

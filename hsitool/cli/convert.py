@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,9 +28,15 @@ from hsitool.cli.options import (
     target_of,
     written,
 )
+from hsitool.errors import UsageError
+
+if TYPE_CHECKING:
+    from hsitool.cube import Tile
 
 
-@app.command(epilog="Example:  hsitool convert cube.hdr -o vnir.tif --bands 1:50,680nm --dtype float32")
+@app.command(
+    epilog="Example:  hsitool convert cube.hdr -o vnir.tif --bands 1:50,680nm --dtype float32"
+)
 def convert(
     cube: CubePath,
     output: OutputPath = None,
@@ -66,25 +72,31 @@ def convert(
     quiet: Quiet = False,
 ) -> None:
     """Copy a cube without losing metadata: GeoTIFF <-> ENVI, other types, parts."""
-    from hsitool.cube import Tile
     from hsitool.tasks import convert as task
     from hsitool.tasks.bands import find_bands
 
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     target = target_of(output, cube, "convert", form)
-    form_of_subset = "four whole numbers ROW,COL,HEIGHT,WIDTH"
     with open_source(cube, data, wavelengths) as source, progress_bar("convert", quiet) as progress:
         settings = task.ConvertSettings(
             dtype,
             _nodata(nodata),
             None if bands is None else tuple(find_bands(source.info, bands)),
-            None
-            if subset is None
-            else Tile(*(int(v) for v in numbers(subset, 4, "--subset", form_of_subset))),
+            None if subset is None else _tile(subset),
         )
         task.convert(source, target, settings, output=options, budget=budget, progress=progress)
     written(target, options)
+
+
+def _tile(text: str) -> Tile:
+    from hsitool.cube import Tile
+
+    form = "four whole numbers ROW,COL,HEIGHT,WIDTH"
+    values = numbers(text, 4, "--subset", form)
+    if not all(value.is_integer() for value in values):
+        raise UsageError(f"--subset '{text}' is not {form}")
+    return Tile(*map(int, values))
 
 
 def _nodata(text: str | None) -> float | str | None:

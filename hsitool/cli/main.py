@@ -9,58 +9,84 @@ import traceback
 import warnings
 from types import FrameType
 
-# Our own threads share the cores; BLAS must not start as many again for each of them.
-for _variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-
-import typer
-
-from hsitool.cli import band, convert, diff, info, smooth, spectrum  # noqa: F401  (they register)
-from hsitool.cli.app import app
 from hsitool.errors import HsitoolError, HsitoolWarning
 
-INTERRUPTED, CLOSED_PIPE, TERMINATED = 130, 141, 143
+CLOSED_PIPE = 141
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+STOPS = {
+    signal.SIGINT: "interrupted",
+    signal.SIGTERM: "terminated",
+    signal.SIGHUP: "terminated: the terminal has gone",
+}
+"""Signals that ask the process to end; its exit code is then 128 + their number."""
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived."""
+class Stopped(BaseException):
+    """One of these signals arrived."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
-    signal.signal(signal.SIGHUP, _terminate)
+    for number in STOPS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup and `&` in scripts set it
+            signal.signal(number, _stop)
+    for variable in BLAS_THREADS:  # our own threads share the cores; BLAS must not add its own
+        os.environ.setdefault(variable, "1")
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.simplefilter("ignore")
     quiet = "-q" in arguments or "--quiet" in arguments
     warnings.simplefilter("ignore" if quiet else "always", HsitoolWarning)
     warnings.showwarning = _warn
-    sys.exit(_run(arguments, debug))
+    code = _run(arguments, debug)
+    _deaf()  # the work is done or cleared away; a signal would only disturb the last words
+    sys.exit(code)
 
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        code = app(arguments, prog_name="hsitool", standalone_mode=False)
-        sys.stdout.flush()
-        return int(code or 0)
-    except HsitoolError as error:
-        return _fail(str(error), error.exit_code, debug)
-    except typer.TyperException as error:
-        return _fail(error.format_message(), error.exit_code, debug)
+        return _carry_out(arguments, debug)
     except BrokenPipeError:
         # Nobody reads any more; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return CLOSED_PIPE
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted: nothing was written", INTERRUPTED, debug)
-    except Terminated:
-        return _fail("terminated: nothing was written", TERMINATED, debug)
-    except MemoryError:
-        return _fail("out of memory: give a smaller --max-memory", 3, debug)
+    except Stopped as stop:
+        text = f"{STOPS[signal.Signals(stop.number)]}: no unfinished file is left"
+        return _fail(text, 128 + stop.number, debug)
     except Exception as error:
-        text = f"{type(error).__name__}: {error}"
-        return _fail(f"unexpected {text} (add --debug for the details)", 1, debug)
+        return _fail(*_told(error), debug)
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """The line for the user and the exit code."""
+    if isinstance(error, HsitoolError):
+        return str(error), error.exit_code
+    if isinstance(error, MemoryError):
+        return "out of memory: give a smaller --max-memory", 3
+    if isinstance(error, OSError):
+        return f"{error.filename or 'standard output'}: {error.strerror or error}", 3
+    return f"unexpected {type(error).__name__}: {error} (add --debug for the details)", 1
+
+
+def _carry_out(arguments: list[str], debug: bool) -> int:
+    # Imported here, so that a signal that arrives meanwhile ends in one line, too.
+    import typer
+
+    from hsitool.cli import band, convert, diff, info, smooth, spectrum  # noqa: F401  (register)
+    from hsitool.cli.app import app
+
+    try:
+        code = app(arguments, prog_name="hsitool", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except typer.TyperException as error:
+        return _fail(error.format_message(), error.exit_code, debug)
+    except typer.Abort:
+        return _fail("aborted", 1, debug)
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
@@ -74,5 +100,15 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
     print(f"hsitool: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
-def _terminate(_: int, __: FrameType | None) -> None:
-    raise Terminated
+def _stop(number: int, _: FrameType | None) -> None:
+    _deaf()  # once is enough: a second one must not disturb the clearing away
+    raise Stopped(number)
+
+
+def _deaf() -> None:
+    for number in STOPS:
+        signal.signal(number, _hear)  # SIG_IGN makes Python complain of a signal on its way
+
+
+def _hear(_: int, __: FrameType | None) -> None:
+    """Do nothing about a signal."""

@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from hsitool.storage.writers import OutputOptions
 
 
-class FormatName(str, Enum):
+class FormatName(StrEnum):
     """Output formats."""
 
     gtiff = "gtiff"
     envi = "envi"
 
 
-class CompressName(str, Enum):
+class CompressName(StrEnum):
     """Compressions of GeoTIFF outputs."""
 
     zstd = "zstd"
@@ -195,5 +195,3 @@ def numbers(text: str, count: int, option: str, form: str) -> list[float]:
     if len(values) != count or not all(math.isfinite(v) for v in values):
         raise UsageError(f"{option} '{text}' is not {form}")
     return values
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, Literal
 
 import typer
@@ -32,16 +32,14 @@ from hsitool.cli.options import (
 from hsitool.errors import UsageError
 
 
-class SpacingName(str, Enum):
+class SpacingName(StrEnum):
     """Axes of the fit."""
 
     auto = "auto"
     band = "band"
 
 
-@app.command(
-    epilog="Example:  hsitool smooth cube.tif --window 7 --deg 2 --deriv 1 -o slope.tif"
-)
+@app.command(epilog="Example:  hsitool smooth cube.tif --window 7 --deg 2 --deriv 1 -o slope.tif")
 def smooth(
     cube: CubePath,
     window: Annotated[

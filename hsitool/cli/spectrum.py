@@ -72,8 +72,9 @@ def _places(info: CubeInfo, at: list[str], xy: list[str], lonlat: list[str]) -> 
         (xy, "--xy", "X,Y", task.at_xy),
         (lonlat, "--lonlat", "LON,LAT", task.at_lonlat),
     )
-    return [
-        find(info, *numbers(text, 2, option, form))
-        for texts, option, form, find in groups
-        for text in texts
-    ]
+    places = []
+    for texts, option, form, find in groups:
+        for text in texts:
+            first, second = numbers(text, 2, option, form)
+            places.append(find(info, first, second))
+    return places

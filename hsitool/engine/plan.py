@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from hsitool.cube import Tile
-from hsitool.errors import UsageError
+from hsitool.errors import HsitoolWarning, UsageError
 from hsitool.storage.layout import Layout
 
 PROCESS_BYTES = 150 * 10**6
@@ -70,29 +71,48 @@ def _pieces(first: int, count: int, size: int) -> list[tuple[int, int]]:
 def plan_tiles(
     window: Tile, bytes_per_pixel: int, layouts: Sequence[Layout], budget: Budget
 ) -> Plan:
-    """Tiles of `window` made of whole blocks of all `layouts` (the input's and, where there is one, the output's).
+    """Tiles of `window` made of whole blocks of all `layouts`, the input's and the output's.
 
     `bytes_per_pixel` is what one pixel takes in all buffers of a slot. Packed files are taken by
-    whole blocks, so that none is unpacked twice; plain ones by any rows of a block column.
+    whole blocks, so that none is unpacked twice, unless a row of blocks of all bands is too large
+    for the memory; plain ones by any rows of a block column.
 
     Raises:
-        UsageError: not even one such tile fits the memory.
+        UsageError: not even one row of a tile fits the memory.
     """
     rows, columns = window.height, window.width
     packed = [layout for layout in layouts if not layout.raw]
     height = min(rows, math.lcm(*(layout.block_rows for layout in packed)))
     tiled = [layout.block_columns for layout in layouts if layout.block_columns < columns]
     width = min(columns, math.lcm(*tiled)) if tiled else columns
-    room = budget.memory - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
-    unit = height * width * bytes_per_pixel
-    if unit > room:
-        needed = budget.memory - room + unit
+    reserved = PROCESS_BYTES + (PACKED_BYTES if packed else 0)
+    row = width * bytes_per_pixel
+    if (fitting := (budget.memory - reserved) // row) < 1:
+        needed = math.ceil((reserved + row) / 1e6)
         raise UsageError(
-            f"blocks of {height} x {width} pixels need {needed / 1e6:.0f} MB: "
-            f"give --max-memory {math.ceil(needed / 1e6)}MB or more"
+            f"one row of {width} pixels needs {needed} MB: give --max-memory {needed}MB or more"
         )
+    if height > fitting:
+        height = _part_of_block(height, fitting)
     wanted = budget.workers + 3
-    share = min(TILE_BYTES, max(unit, room // wanted))
-    height = min(rows, height * max(1, share // unit))
-    slots = min(wanted, room // (height * width * bytes_per_pixel))
+    share = min(TILE_BYTES, (budget.memory - reserved) // wanted)
+    height = min(rows, height * max(1, share // (height * row)))
+    slots = max(1, min(wanted, (budget.memory - reserved) // (height * row)))
     return Plan(window, height, width, slots)
+
+
+def _part_of_block(height: int, fitting: int) -> int:
+    """The largest part of a block row, 1/2, 1/3, ..., that fits; its blocks are unpacked anew."""
+    times = -(-height // fitting)
+    if times > TIMES_UNPACKED:
+        warnings.warn(
+            f"blocks of {height} rows in all bands do not fit the memory and are unpacked {times} "
+            "times: a larger --max-memory is faster",
+            HsitoolWarning,
+            stacklevel=2,
+        )
+    return -(-height // times)
+
+
+TIMES_UNPACKED = 4
+"""How often a block may be unpacked before the user is told."""

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hsitool.maths.missing import MissingRule, any_in_windows
+from hsitool.maths.missing import MissingRule, all_finite, any_in_windows
 from hsitool.maths.operator import SpectralOperator
-from hsitool.maths.plan import BAND_MAJOR, PIXEL_MAJOR, Layout, Span, make_plan
+from hsitool.maths.plan import BANDS, GROUP, PIXELS, Span, make_plan
 
 Samples = NDArray[Any]
 Flags = NDArray[np.bool_]
 
-PIXELS, BANDS = 2, 1  # the axis of a (lines, bands, samples) array that is contiguous in memory
+SMALL_PRODUCT = 1_000_000  # multiplications up to which OpenBLAS spares itself to pack operands
+LONGEST_CHUNK = {PIXELS: 8192, BANDS: 1024}
 
 
 def output_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -50,10 +51,9 @@ class BandedKernel:
         self.output_dtype = output_dtype(dtype)
         self.shape = operator.outputs, operator.inputs
         self._work = work_dtype(operator, dtype)
-        self._missing = MissingRule(self.dtype, nodata)
-        self._plans = {
-            axis: make_plan(operator, self._work, layout) for axis, layout in LAYOUTS.items()
-        }
+        self._rule = MissingRule(self.dtype, nodata)
+        self._plans = {axis: make_plan(operator, self._work, axis) for axis in (PIXELS, BANDS)}
+        self._pixels = {axis: _pixels_a_chunk(operator, axis) for axis in (PIXELS, BANDS)}
         self._nowhere = np.flatnonzero(operator.length == 0)
 
     def __call__(self, block: Samples, out: Samples) -> None:
@@ -89,47 +89,55 @@ class BandedKernel:
     def _fill(self, source: Samples, target: Samples, axis: int) -> None:
         """Carry out all spans, a chunk of pixels at a time, so that it stays in the cache."""
         target[:, self._nowhere] = np.nan
-        for lines, samples in _chunks(source.shape, LAYOUTS[axis].pixels):
-            seen = False
+        for lines, samples in _chunks(source.shape, self._pixels[axis]):
             for span in self._plans[axis]:
                 chunk = source[lines, span.bands, samples]
-                # What an earlier span saw missing lies in this one, too, where they overlap.
-                seen = (seen and span.fresh > 0) or self._missing.found(chunk[:, span.fresh :])
-                result = target[lines, span.outputs, samples]
-                self._carry_out(span, chunk, result, seen, axis)
+                self._carry_out(span, chunk, target[lines, span.outputs, samples], axis)
 
-    def _carry_out(
-        self, span: Span, chunk: Samples, result: Samples, some_missing: bool, axis: int
-    ) -> None:
+    def _carry_out(self, span: Span, chunk: Samples, result: Samples, axis: int) -> None:
         """Fill `result` with the outputs of a span; all arrays are (lines, bands, samples)."""
-        missing = self._missing.mask(chunk) if some_missing else None
+        missing = self._rule.mask(chunk) if self._rule.marks(chunk) else None
         if missing is not None and missing.all():
             result[...] = np.nan
             return
-        values = self._values(chunk, missing, axis)
-        if span.differences:
-            steps = _scratch.like("steps", values[:, 1:], axis)
-            values = np.subtract(values[:, 1:], values[:, :-1], out=steps)
+        samples, operand = self._operands(span, chunk, missing, axis)
+        if missing is None and self._rule.floating and not all_finite(operand):
+            missing = self._rule.mask(chunk)
+            samples, operand = self._operands(span, chunk, missing, axis)
         for product in span.products:
-            product(values, result)
+            product(operand, result)
+        if span.anchors is not None:
+            result += samples[:, span.anchors]
         if span.bias is not None:
             result += span.bias
         if missing is not None:
             blank = any_in_windows(missing, span.length)[:, span.starts]
             np.copyto(result, np.nan, where=blank)
 
-    def _values(self, chunk: Samples, missing: Flags | None, axis: int) -> Samples:
-        """The samples in the type of the work, with 0 for missing ones."""
-        if missing is None and chunk.dtype == self._work:
-            return chunk
-        values = _scratch.like("values", chunk, axis, self._work)
-        np.copyto(values, chunk)
+    def _operands(
+        self, span: Span, chunk: Samples, missing: Flags | None, axis: int
+    ) -> tuple[Samples, Samples]:
+        """The samples in the type of the work, 0 where missing; what the products act on."""
+        samples = chunk
+        if missing is not None or chunk.dtype != self._work:
+            samples = _scratch.like("samples", chunk, axis, self._work)
+            np.copyto(samples, chunk)
         if missing is not None:
-            np.copyto(values, 0, where=missing)
-        return values
+            np.copyto(samples, 0, where=missing)
+        return samples, _differences(samples, axis) if span.differences else samples
 
 
-LAYOUTS: dict[int, Layout] = {PIXELS: BAND_MAJOR, BANDS: PIXEL_MAJOR}
+def _differences(values: Samples, axis: int) -> Samples:
+    """`values[:, 1:] - values[:, :-1]`"""
+    pixels = values.swapaxes(BANDS, PIXELS)
+    if axis == PIXELS or not pixels.flags.c_contiguous:
+        steps = _scratch.like("steps", values[:, 1:], axis)
+        return np.subtract(values[:, 1:], values[:, :-1], out=steps)
+    # One long row is twice as fast; its differences from pixel to pixel are left out afterwards.
+    steps = _scratch.like("steps", values, axis)
+    row, out = pixels.reshape(-1), steps.swapaxes(BANDS, PIXELS).reshape(-1)
+    np.subtract(row[1:], row[:-1], out=out[:-1])
+    return steps[:, :-1]
 
 
 class _Scratch(threading.local):
@@ -183,3 +191,10 @@ def _chunks(shape: tuple[int, ...], pixels: int) -> Iterator[tuple[slice, slice]
     for line in range(0, lines, height):
         for sample in range(0, samples, pixels):
             yield slice(line, line + height), slice(sample, sample + pixels)
+
+
+def _pixels_a_chunk(operator: SpectralOperator, axis: int) -> int:
+    """Pixels whose products are small enough for BLAS's fast path."""
+    group = GROUP[axis]
+    multiplications = group * (group + operator.weights.shape[1])
+    return int(min(LONGEST_CHUNK[axis], max(1024, SMALL_PRODUCT // multiplications)))

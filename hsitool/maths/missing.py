@@ -24,11 +24,9 @@ class MissingRule:
         self.floating = self.dtype.kind == "f"
         self.nodata = _stored(self.dtype, nodata)
 
-    def found(self, samples: Samples) -> bool:
-        """Whether any sample may be missing: exact but for squares that overflow, and fast."""
-        if self.nodata is not None and bool((samples == self.nodata).any()):
-            return True
-        return self.floating and not _squares_are_finite(samples)
+    def marks(self, samples: Samples) -> bool:
+        """Whether any sample equals nodata."""
+        return self.nodata is not None and bool((samples == self.nodata).any())
 
     def mask(self, samples: Samples) -> Flags:
         """True where a sample is missing; the same shape and memory order."""
@@ -54,8 +52,11 @@ def _stored(dtype: np.dtype[Any], nodata: float | None) -> Any:
     return dtype.type(int(nodata)) if fits else None
 
 
-def _squares_are_finite(samples: Samples) -> bool:
-    """Dot products along the contiguous axis, in one pass: NaN and infinity stay in the sums."""
+def all_finite(samples: Samples) -> bool:
+    """False where a sample of (lines, bands, samples) is NaN or infinite, or its square is.
+
+    Dot products along the contiguous axis keep what is not finite, and take one fast pass.
+    """
     if samples.strides[-2] < samples.strides[-1]:
         samples = samples.swapaxes(-1, -2)
     return bool(np.isfinite(np.vecdot(samples, samples)).all())

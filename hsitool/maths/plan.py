@@ -4,9 +4,10 @@ Output bands with windows of one length and one kind form a run. A run is comput
 of which reads a range of bands once and fills a range of outputs by a few products: dense
 matrices for groups of neighbours, and one filter where the weights repeat.
 
-Derivative weights sum to 0. In float32 they are applied to the differences of adjacent bands
-(their cumulative sums are the weights then), which removes the cancellation of large values; a
-difference lies within each window that uses it, so no output sees bands beyond its window.
+In float32, weights that sum to 0 are applied to the differences of adjacent bands (their
+cumulative sums are the weights then): the large level of a spectrum, which would cancel, never
+enters. Long smoothing windows work likewise on what is to be added to the band itself. All
+differences lie within the windows that use them, so no output sees bands beyond its window.
 """
 
 from __future__ import annotations
@@ -24,21 +25,13 @@ from hsitool.maths.operator import SpectralOperator
 Samples = NDArray[Any]
 Integers = NDArray[np.intp]
 
+PIXELS, BANDS = 2, 1
+"""The axis of an array (lines, bands, samples) along which memory runs."""
+
+GROUP = {PIXELS: 8, BANDS: 32}  # outputs a matrix: measured, along with the pixels of a chunk
 EVEN_RTOL = 1e-9
 SHORTEST_EVEN = 32
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What suits a memory order: outputs a matrix, pixels a chunk, whether runs are split."""
-
-    group: int
-    pixels: int
-    split: bool
-
-
-BAND_MAJOR = Layout(group=8, pixels=8192, split=True)
-PIXEL_MAJOR = Layout(group=32, pixels=1024, split=False)
+LONGEST_PLAIN = 7  # smoothing windows whose float32 sums stay within 4 units in the last place
 
 
 @dataclass(frozen=True)
@@ -70,37 +63,40 @@ Product = MatrixProduct | EvenProduct | CopyProduct
 class Span:
     """A range of outputs and the range of bands that it is computed from.
 
-    `starts` are the first bands of the windows, counted in the range, and `fresh` is the number
-    of leading bands that the span before has already looked through for missing samples. Products
-    are carried out in order: a later one may overwrite outputs of an earlier one.
+    `starts` are the first bands of the windows and `anchors` the bands to add to the outputs, if
+    any, both counted in the range. Products act on the samples or on their `differences`, in
+    order: a later one may overwrite outputs of an earlier one.
     """
 
     bands: slice
     outputs: slice
     length: int
     starts: Integers
-    fresh: int
     differences: bool
     products: tuple[Product, ...]
+    anchors: slice | None
     bias: Samples | None
 
 
-EMPTY, COPY, PLAIN, DIFFERENCES = range(4)
+EMPTY, COPY, PLAIN, DIFFERENCES, ANCHORED = range(5)
 
 
-def make_plan(operator: SpectralOperator, work: np.dtype[Any], layout: Layout) -> tuple[Span, ...]:
+def make_plan(operator: SpectralOperator, work: np.dtype[Any], axis: int) -> tuple[Span, ...]:
     """The spans that compute every output, but for those that are nodata everywhere."""
     kinds = _kinds(operator, work)
     runs = [_Run(operator, rows, int(kinds[rows[0]]), work) for rows in _runs(operator, kinds)]
-    return tuple(span for run in runs for span in run.spans(layout))
+    return tuple(run.span(axis) for run in runs)
 
 
 def _kinds(operator: SpectralOperator, work: np.dtype[Any]) -> Integers:
     """(outputs,) how each output is made."""
     kinds = np.full(operator.outputs, PLAIN)
+    own = operator.band - operator.first
+    smooths = (operator.level == 1) & (own >= 0) & (own < operator.length)
     if work == np.float32:
         kinds[(operator.length > 1) & (operator.level == 0)] = DIFFERENCES
-    kinds[(operator.length == 1) & (operator.level == 1) & (operator.bias == 0)] = COPY
+        kinds[(operator.length > LONGEST_PLAIN) & smooths] = ANCHORED
+    kinds[(operator.length == 1) & smooths & (operator.bias == 0)] = COPY
     kinds[operator.length == 0] = EMPTY
     return kinds
 
@@ -109,7 +105,7 @@ def _runs(operator: SpectralOperator, kinds: Integers) -> list[Integers]:
     """Neighbouring outputs of one kind and length, whose windows touch and go upwards."""
     step, length = np.diff(operator.first), operator.length
     joined = (np.diff(kinds) == 0) & (np.diff(length) == 0) & (step <= length[1:])
-    joined &= step >= np.where(kinds[1:] == COPY, 1, 0)
+    joined &= (step >= 0) & ((np.diff(operator.band) == 1) | ~np.isin(kinds[1:], [COPY, ANCHORED]))
     rows = np.split(np.arange(operator.outputs), np.flatnonzero(~joined) + 1)
     return [run for run in rows if run.size and kinds[run[0]] != EMPTY]
 
@@ -125,56 +121,53 @@ class _Run:
     def length(self) -> int:
         return int(self.operator.length[self.rows[0]])
 
-    def spans(self, layout: Layout) -> Iterator[Span]:
-        """The run in one piece, or a span for each group where the layout asks for it."""
-        group = layout.group
-        even = self._even_stretch()
-        whole = not layout.split or self.kind == COPY or len(even) > 0
-        seen = 0
-        for rows in [self.rows] if whole else _groups(self.rows, group):
-            span = self._span(rows, tuple(self._products(rows, even, group)), seen)
-            seen = span.bands.stop
-            yield span
-
-    def _span(self, rows: Integers, products: tuple[Product, ...], seen: int) -> Span:
-        first = self.operator.first[rows]
+    def span(self, axis: int) -> Span:
+        """How the run is computed where memory runs along `axis`."""
+        first = self.operator.first[self.rows]
         start, stop = int(first[0]), int(first[-1]) + self.length
-        bias = self.operator.bias[rows, None].astype(self.work)
+        bias = self.operator.bias[self.rows, None].astype(self.work)
         return Span(
             bands=slice(start, stop),
-            outputs=_as_slice(rows),
+            outputs=_as_slice(self.rows),
             length=self.length,
             starts=first - start,
-            fresh=max(seen - start, 0),
-            differences=self.kind == DIFFERENCES,
-            products=products,
+            differences=self.kind in (DIFFERENCES, ANCHORED),
+            products=tuple(self._products(axis)),
+            anchors=_as_slice(self.operator.band[self.rows] - start)
+            if self.kind == ANCHORED
+            else None,
             bias=bias if bias.any() else None,
         )
 
-    def _products(self, rows: Integers, even: Integers, group: int) -> Iterator[Product]:
-        """What fills a span of `rows`; bands and outputs count from the span's first."""
+    def _products(self, axis: int) -> Iterator[Product]:
+        """What fills the span; bands and outputs count from its first ones."""
         if self.kind == COPY:
             yield CopyProduct()
             return
-        band, output = self.operator.first[rows[0]], rows[0]
-        left = rows
+        band, output = self.operator.first[self.rows[0]], self.rows[0]
+        left, even = self.rows, self._even_stretch()
         if len(even) > 0:
             weights = self._coefficients(even[:1])[0]
             start = int(self.operator.first[even[0]] - band)
             product = EvenProduct(weights, start, _as_slice(even - output))
             yield product
-            left = np.setdiff1d(rows, even[product.rim[0] : len(even) - product.rim[1]])
-        for joined in np.split(left, np.flatnonzero(np.diff(left) > 1) + 1):
-            for some in _groups(joined, group):
-                matrix, start = self._matrix(some), int(self.operator.first[some[0]] - band)
-                bands = slice(start, start + matrix.shape[1])
-                yield MatrixProduct(matrix, bands, _as_slice(some - output))
+            left = np.setdiff1d(left, even[product.rim[0] : len(even) - product.rim[1]])
+        for rows in _groups(left, GROUP[axis]):
+            matrix = self._matrix(rows)
+            start = int(self.operator.first[rows[0]] - band)
+            # A matrix in the memory order of its product spares BLAS a transposition.
+            ordered = np.asarray(matrix, order="C" if axis == PIXELS else "F")
+            bands = slice(start, start + matrix.shape[1])
+            yield MatrixProduct(ordered, bands, _as_slice(rows - output))
 
     def _coefficients(self, rows: Integers) -> NDArray[np.float64]:
         """The weights, of samples or of differences: of all but the first from each one on."""
         weights = self.operator.weights[rows, : self.length]
-        if self.kind != DIFFERENCES:
+        if self.kind not in (DIFFERENCES, ANCHORED):
             return weights
+        if self.kind == ANCHORED:
+            own = self.operator.band[rows] - self.operator.first[rows]
+            weights = weights - (np.arange(self.length) == own[:, None])
         return np.cumsum(weights[:, ::-1], axis=1)[:, -2::-1]
 
     def _matrix(self, rows: Integers) -> Samples:
@@ -204,9 +197,11 @@ class _Run:
         return self.rows[start:stop] if stop - start >= SHORTEST_EVEN else none
 
 
-def _groups(rows: Integers, size: int) -> list[Integers]:
-    """`rows` in parts of nearly equal length, none longer than `size`."""
-    return np.array_split(rows, -(-len(rows) // size)) if len(rows) > 0 else []
+def _groups(rows: Integers, size: int) -> Iterator[Integers]:
+    """Parts of `rows` that follow one another, of nearly equal length and none above `size`."""
+    for part in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
+        if part.size > 0:
+            yield from np.array_split(part, -(-part.size // size))
 
 
 def _as_slice(rows: Integers) -> slice:

@@ -12,7 +12,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hsitool.errors import DataError, UsageError
@@ -29,36 +30,46 @@ class PartFolder:
     def __init__(self, target: Path) -> None:
         remove_leftovers(target.parent)
         self.path = target.parent / f".{target.name[:150]}.{secrets.token_hex(4)}{SUFFIX}"
-        try:
+        self._lock = -1
+        with told_of(target):
             self.path.mkdir()
             self._lock = os.open(self.path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        except OSError as error:
-            raise write_error(target, error) from error
-        _lock(self._lock)
-        (self.path / "new").rename(self.path / LOCK)
+            _lock(self._lock)
+            (self.path / "new").rename(self.path / LOCK)
 
     def commit(self, outputs: Iterable[tuple[Path, Path]], stale: Iterable[Path] = ()) -> None:
         """Flush (part, target) pairs, then let them take their names, in this order.
 
-        `stale` files (sidecars of the former output) are removed first.
+        `stale` files (sidecars of the former output) are put away first, and put back if the
+        first target cannot be replaced.
 
         Raises:
             DataError: the disk is full or fails.
         """
         pairs = list(outputs)
         for part, target in pairs:
-            try:
+            with told_of(target):
                 _flush(part)
-            except OSError as error:
-                raise write_error(target, error) from error
-        for path in stale:
-            path.unlink(missing_ok=True)
-        for part, target in pairs:
-            try:
-                part.replace(target)
-            except OSError as error:
-                raise write_error(target, error) from error
+        with self._put_away(path for path in stale if path.is_file()):
+            _rename(*pairs[0])
+        for part, target in pairs[1:]:
+            _rename(part, target)
         self.discard()
+
+    @contextmanager
+    def _put_away(self, stale: Iterable[Path]) -> Iterator[None]:
+        """Move files into the folder, and back to their places on an error."""
+        moved: list[tuple[Path, Path]] = []
+        try:
+            for path in stale:
+                place = self.path / f"stale{len(moved)}"
+                _rename(path, place)
+                moved.append((place, path))
+            yield
+        except DataError:
+            for place, path in moved:
+                place.rename(path)
+            raise
 
     def discard(self) -> None:
         """Remove the folder and all that is still in it."""
@@ -74,6 +85,20 @@ def _flush(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _rename(part: Path, target: Path) -> None:
+    with told_of(target):
+        part.replace(target)
+
+
+@contextmanager
+def told_of(target: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line about `target`."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(target, error) from error
 
 
 def write_error(target: Path, error: OSError) -> DataError:
@@ -106,8 +131,9 @@ def remove_leftovers(folder: Path) -> None:
         try:
             lock = os.open(path / LOCK, os.O_RDWR)
         except FileNotFoundError:
-            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
+            with suppress(FileNotFoundError):  # its owner was faster
+                if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                    shutil.rmtree(path, ignore_errors=True)
             continue
         except OSError:
             continue  # another user's: not ours to touch

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -12,7 +14,6 @@ from hsitool.cube import CubeInfo
 from hsitool.errors import DataError, UsageError
 from hsitool.storage import georeference, wavelengths
 from hsitool.storage.envi_header import (
-    COMMENT,
     brace_list,
     format_header,
     list_of,
@@ -21,7 +22,7 @@ from hsitool.storage.envi_header import (
     whole_number,
 )
 from hsitool.storage.layout import Layout
-from hsitool.storage.raw import Interleave, RawLayout, contiguous
+from hsitool.storage.raw import Interleave, RawLayout, byte_order, contiguous
 from hsitool.storage.record import decode, encode
 from hsitool.storage.wavelengths import SpectralTexts, warn
 
@@ -30,9 +31,28 @@ DATA_TYPES = {
     **{12: "u2", 13: "u4", 14: "i8", 15: "u8"},
 }
 INTERLEAVES: dict[str, Interleave] = {"bsq": "band", "bil": "line", "bip": "pixel"}
-DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip", ".bin", ".sli", ".hsi", ".envi")
-FRAME = ("samples", "lines", "bands", "header offset", "file type", "data type", "interleave")
-UNPLACED_COLUMNS = 2**31
+DATA_SUFFIXES = (
+    "",
+    ".img",
+    ".dat",
+    ".raw",
+    ".bsq",
+    ".bil",
+    ".bip",
+    ".bin",
+    ".sli",
+    ".hsi",
+    ".envi",
+)
+FRAME = (
+    *("samples", "lines", "bands", "header offset", "file type", "data type"),
+    *("interleave", "byte order"),
+)
+"""Header items that say how the pixels lie."""
+
+SCALING = ("data gain values", "data offset values", "reflectance scale factor")
+LIBRARY = "envi spectral library"
+MAX_SIDE, MAX_BANDS, MAX_BYTES = 2**31, 2**20, 2**60
 """Larger dimensions are taken for damage."""
 
 
@@ -48,23 +68,23 @@ def is_header(path: Path) -> bool:
     """Whether a file says that it is an ENVI header."""
     try:
         with path.open("rb") as file:
-            return file.read(16).lstrip(b"\xef\xbb\xbf").split(b"\n")[0].strip() == b"ENVI"
+            start = file.read(16).removeprefix(b"\xef\xbb\xbf")
+            return start.split(b"\n")[0].split(b"\r")[0].strip() == b"ENVI"
     except OSError:
         return False
 
 
 def data_of(header: Path, needed: int) -> Path:
-    """The data file beside a header.
+    """The data file beside a header: of `needed` bytes, or larger, or the first there is.
 
     Raises:
-        DataError: there is none of at least `needed` bytes.
+        DataError: there is none.
     """
-    stem = header.with_suffix("")
-    names = [stem.name + s for s in DATA_SUFFIXES] + [stem.name + s.upper() for s in DATA_SUFFIXES]
-    found = [p for n in dict.fromkeys(names) if (p := header.with_name(n)).is_file() and p != header]
+    found = data_beside(header)
     if not found:
+        stem = header.with_suffix("").name
         raise DataError(
-            f"{header}: no data file beside it (such as {stem.name} or {stem.name}.img): "
+            f"{header}: no data file beside it (such as {stem} or {stem}.img): "
             "name it with --data FILE"
         )
     large_enough = [p for p in found if p.stat().st_size >= needed]
@@ -72,34 +92,68 @@ def data_of(header: Path, needed: int) -> Path:
     return (exact or large_enough or found)[0]
 
 
-def layout_of(items: Mapping[str, str]) -> RawLayout:
+def data_beside(header: Path) -> list[Path]:
+    """The files that by their names may be an ENVI header's data."""
+    stem = header.with_suffix("").name
+    names = [stem + s for s in DATA_SUFFIXES] + [stem + s.upper() for s in DATA_SUFFIXES]
+    paths = [header.with_name(name) for name in dict.fromkeys(names)]
+    return [path for path in paths if path != header and path.is_file()]
+
+
+def layout_of(items: Mapping[str, str], where: str = "the header") -> RawLayout:
     """Where the samples of the data file lie.
 
     Raises:
         DataError: an item is missing or makes no sense.
     """
-    bands, lines, samples = (whole_number(items, key) for key in ("bands", "lines", "samples"))
-    offset = whole_number(items, "header offset", 0)
-    code, order = whole_number(items, "data type"), _byte_order(items)
-    interleave = items.get("interleave", "").strip().lower()
+    shape, interleave = _shape(items), _interleave(items)
+    offset, code = whole_number(items, "header offset", 0), whole_number(items, "data type")
     if code not in DATA_TYPES:
-        raise DataError(f"data type {code} is not one of ENVI's ({', '.join(map(str, DATA_TYPES))})")
-    if interleave not in INTERLEAVES:
-        raise DataError(f"interleave '{interleave}' is not bsq, bil or bip")
-    if not all(0 < n < UNPLACED_COLUMNS for n in (bands, lines, samples)):
-        raise DataError(f"{bands} bands, {lines} lines, {samples} samples describe no cube")
+        known = ", ".join(map(str, DATA_TYPES))
+        raise DataError(f"data type {code} is not one of ENVI's ({known})")
     if items.get("file compression", "0").strip() not in ("", "0"):
         raise DataError("compressed ENVI files cannot be read: uncompress it first")
-    dtype = np.dtype((">" if order else "<") + DATA_TYPES[code])
-    return contiguous((bands, lines, samples), dtype, INTERLEAVES[interleave], offset)
+    dtype = np.dtype(DATA_TYPES[code])
+    if dtype.itemsize > 1:
+        dtype = dtype.newbyteorder(_byte_order(items, where))
+    bands, rows, columns = shape
+    if offset + bands * rows * columns * dtype.itemsize > MAX_BYTES:
+        raise DataError(f"{bands} bands, {rows} lines, {columns} samples describe no cube")
+    return contiguous(shape, dtype, interleave, offset)
 
 
-def _byte_order(items: Mapping[str, str]) -> int:
+def _shape(items: Mapping[str, str]) -> tuple[int, int, int]:
+    """Bands, rows and columns; a spectral library is a column of spectra."""
+    bands, lines, samples = (whole_number(items, key) for key in ("bands", "lines", "samples"))
+    if is_library(items):
+        if bands != 1:
+            raise DataError(f"a spectral library of {bands} bands: it has to have 1")
+        bands, samples = samples, 1
+    if not (0 < bands <= MAX_BANDS and 0 < lines < MAX_SIDE and 0 < samples < MAX_SIDE):
+        raise DataError(f"{bands} bands, {lines} lines, {samples} samples describe no cube")
+    return bands, lines, samples
+
+
+def is_library(items: Mapping[str, str]) -> bool:
+    """Whether the file is a spectral library: a line of samples for each spectrum."""
+    return " ".join(items.get("file type", "").lower().split()) == LIBRARY
+
+
+def _interleave(items: Mapping[str, str]) -> Interleave:
+    word = items.get("interleave", "").strip().lower()
+    if is_library(items):
+        return "pixel"
+    if word not in INTERLEAVES:
+        raise DataError(f"interleave '{word[:20]}' is not bsq, bil or bip")
+    return INTERLEAVES[word]
+
+
+def _byte_order(items: Mapping[str, str], where: str) -> Literal["<", ">"]:
     order = items.get("byte order", "").strip()
     if order not in ("0", "1"):
-        said = f"has byte order '{order}'" if order else "has no byte order"
-        warn(f"the header {said}: taken as 0 (little-endian)")
-    return int(order == "1")
+        said = f"has byte order '{order[:20]}'" if order else "has no byte order"
+        warn(f"{where} {said}: taken as 0 (little-endian)")
+    return ">" if order == "1" else "<"
 
 
 def describe(
@@ -108,21 +162,20 @@ def describe(
     where: str,
     more: Sequence[SpectralTexts] = (),
 ) -> CubeInfo:
-    """The cube that a header describes; `more` spectral sources come before its own."""
-    plain = _plain(items, layout, where, more)
-    return decode(plain, items.get("hsitool"), where)
+    """The cube that a header describes; `more` spectral sources override its own."""
+    found = decode(_plain(items, layout, where), items.get("hsitool"), where)
+    return wavelengths.override(found, more, where)
 
 
-def _plain(
-    items: Mapping[str, str], layout: RawLayout, where: str, more: Sequence[SpectralTexts]
-) -> CubeInfo:
+def _plain(items: Mapping[str, str], layout: RawLayout, where: str) -> CubeInfo:
     bands, rows, columns = layout.shape
-    spectral = wavelengths.choose([*more, *wavelengths.of_header(items)], bands, where)
+    spectral = wavelengths.choose(wavelengths.of_header(items), bands, where)
     scale, offset = _scaling(items, bands, where)
-    names = list_of(items["band names"]) if "band names" in items else []
+    names = [] if is_library(items) else list_of(items.get("band names", ""))
     if names and len(names) != bands:
         warn(f"{where}: {len(names)} band names for {bands} bands: left out")
-    header = {k: v for k, v in items.items() if k not in (*FRAME, "hsitool")}
+    left_out = (*FRAME, "hsitool", *(["band names"] if is_library(items) else []))
+    header = {k: v for k, v in items.items() if k not in left_out}
     if spectral.unit is None and spectral.wavelength_nm is not None:
         header["wavelength units"] = "Nanometers"
     return CubeInfo(
@@ -138,7 +191,7 @@ def _plain(
         scale=scale,
         offset=offset,
         header=header,
-        **georeference.of_items(items),
+        **georeference.of_items(items, where),
     )
 
 
@@ -149,25 +202,31 @@ def _number(items: Mapping[str, str], key: str, where: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        warn(f"{where}: '{key} = {text[:30]}' is not a number: left out")
+        _left_out(where, f"'{key} = {text[:30]}' is not a number")
         return None
 
 
+def _left_out(where: str, what: str) -> None:
+    """Tell what cannot be used, unless it is not said of which file."""
+    if where:
+        warn(f"{where}: {what}: left out")
+
+
 def _scaling(
-    items: Mapping[str, str], bands: int, where: str
+    items: Mapping[str, str], bands: int, where: str = ""
 ) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
     """Scale and offset: `data gain/offset values`, else 1 / `reflectance scale factor`."""
     scale = _floats(items, "data gain values", bands, where)
     offset = _floats(items, "data offset values", bands, where)
     factor = _number(items, "reflectance scale factor", where)
-    if scale is None and factor and factor != 1:
+    if factor is not None and not (factor > 0 and math.isfinite(factor)):
+        _left_out(where, f"'reflectance scale factor = {factor}' makes no sense")
+    elif factor is not None and factor != 1 and scale is None:
         scale = (1 / factor,) * bands
     return scale, offset
 
 
-def _floats(
-    items: Mapping[str, str], key: str, bands: int, where: str
-) -> tuple[float, ...] | None:
+def _floats(items: Mapping[str, str], key: str, bands: int, where: str) -> tuple[float, ...] | None:
     if key not in items:
         return None
     try:
@@ -175,7 +234,7 @@ def _floats(
     except ValueError:
         values = ()
     if len(values) != bands:
-        warn(f"{where}: '{key}' does not hold one number for each of {bands} bands: left out")
+        _left_out(where, f"'{key}' does not hold one number for each of {bands} bands")
         return None
     return values
 
@@ -186,9 +245,10 @@ def compose(info: CubeInfo, interleave: Interleave) -> str:
     Raises:
         UsageError: ENVI has no such data type.
     """
-    items = {**_frame(info, interleave), **_described(info)}
+    frame = _frame(info, interleave)
+    items = {**frame, **_described(info), **frame}
     layout = contiguous(info.shape, info.dtype.newbyteorder("<"), interleave)
-    plain = _plain(parse_header(format_header(items)), layout, "the new header", ())
+    plain = _plain(parse_header(format_header(items)), layout, "the new header")
     if (text := encode(info, plain)) is not None:
         items["hsitool"] = text
     return format_header(items)
@@ -214,24 +274,25 @@ def _described(info: CubeInfo) -> dict[str, str]:
             items[key] = text if _means_the_same(text, made[key]) else made[key]
         elif key not in GENERATED:
             items[key] = text
-    rest = {key: text for key, text in made.items() if key not in items}
-    comment = {COMMENT: items.pop(COMMENT)} if COMMENT in items else {}
-    return {**comment, **items, **rest}
+    return {**items, **{key: text for key, text in made.items() if key not in items}}
 
 
 GENERATED = frozenset(
     ("wavelength", "wavelength units", "fwhm", "bbl", "band names", "data ignore value")
-    + ("data gain values", "data offset values", "reflectance scale factor", "byte order")
-    + (*georeference.KEYS, "hsitool")
+    + (*SCALING, *georeference.KEYS, "hsitool")
 )
 """Header items that come from `CubeInfo`, and are dropped where it no longer has them."""
 
 
+def length_unit(info: CubeInfo) -> str:
+    """The unit in which wavelengths are written: the file's own word where it is a length."""
+    unit = info.header.get("wavelength units", "")
+    return unit if unit.strip().lower() in wavelengths.NM_PER_UNIT else "Nanometers"
+
+
 def spectral_items(info: CubeInfo) -> dict[str, str]:
     """Wavelengths in the file's own unit, FWHM and bad-band list as ENVI lists."""
-    unit = info.header.get("wavelength units", "Nanometers")
-    if unit.strip().lower() not in wavelengths.NM_PER_UNIT:
-        unit = "Nanometers"
+    unit = length_unit(info)
     items: dict[str, str] = {}
     if info.wavelength_nm is not None:
         items["wavelength units"] = unit
@@ -246,19 +307,23 @@ def spectral_items(info: CubeInfo) -> dict[str, str]:
 def _other_items(info: CubeInfo) -> dict[str, str]:
     items: dict[str, str] = {}
     if info.names is not None:
-        items["band names"] = brace_list([" ".join(n.split()) for n in info.names], per_line=1)
+        names = [_listable(n) or f"Band {k}" for k, n in enumerate(info.names, 1)]
+        items["band names"] = brace_list(names, per_line=1)
     if info.nodata is not None:
         items["data ignore value"] = _short(info.nodata)
-    factor = info.header.get("reflectance scale factor")
-    by_factor = factor is not None and _scaling({"reflectance scale factor": factor}, info.bands, "")
-    if factor is not None and (info.scale, info.offset) == by_factor:
-        items["reflectance scale factor"] = factor
-        return items
+    texts = {key: info.header[key] for key in SCALING if key in info.header}
+    if _scaling(texts, info.bands) == (info.scale, info.offset):
+        return items | texts
     if info.scale is not None:
         items["data gain values"] = brace_list([repr(v) for v in info.scale])
     if info.offset is not None:
         items["data offset values"] = brace_list([repr(v) for v in info.offset])
     return items
+
+
+def _listable(name: str) -> str:
+    """A name as a brace list can hold it: the record keeps what differs."""
+    return " ".join(name.translate(str.maketrans(",{}", ";()")).split()).lstrip(";")
 
 
 def _short(value: float) -> str:
@@ -289,7 +354,7 @@ def open_pair(path: Path, data: Path | None) -> tuple[Path, Path, dict[str, str]
         raise DataError(f"{path}: no ENVI header beside it")
     items = read_header(header)
     try:
-        layout = layout_of(items)
+        layout = layout_of(items, str(header))
     except DataError as error:
         raise DataError(f"{header}: {error}") from None
     pixels = data or (path if header != path else data_of(header, layout.end))
@@ -307,7 +372,6 @@ def open_pair(path: Path, data: Path | None) -> tuple[Path, Path, dict[str, str]
 
 def layout_words(layout: RawLayout) -> Layout:
     """The layout in the words of `info`."""
-    big = layout.dtype.byteorder == ">"
-    order = "big" if big and layout.dtype.itemsize > 1 else "little"
     _, rows, columns = layout.shape
+    order = byte_order(layout.dtype)
     return Layout("ENVI", layout.interleave, rows, columns, byte_order=order, raw=True)

@@ -89,7 +89,7 @@ def _whole_value(value: str, lines: deque[str]) -> str:
     """The value with its continuation lines, up to the brace that closes the first one.
 
     Free text may hold a stray opening brace. Then the value ends with a line that ends in a
-    closing brace, where a known item or nothing follows.
+    closing brace, where another item or nothing follows.
     """
     if not value.startswith("{"):
         return value
@@ -106,11 +106,15 @@ def _whole_value(value: str, lines: deque[str]) -> str:
 
 
 def _item_follows(lines: deque[str]) -> bool:
-    """Whether the next line begins an item that ENVI knows, or there is none."""
-    if not lines:
+    """Whether the next line that says something begins an item, or there is none."""
+    line = next((line for line in lines if line.strip() and not is_comment(line)), None)
+    if line is None:
         return True
-    key, equals, _ = lines[0].partition("=")
-    return bool(equals) and normal_key(key) in KNOWN_KEYS
+    return normal_key(line.partition("=")[0]) in KNOWN_KEYS or bool(ITEM_START.match(line))
+
+
+ITEM_START = re.compile(r"\w[\w .:-]* = ")
+"""How an item begins that ENVI does not know."""
 
 
 def list_of(value: str) -> list[str]:
@@ -164,12 +168,15 @@ def whole_number(items: Mapping[str, str], key: str, default: int | None = None)
 
 KNOWN_KEYS = frozenset(
     " ".join(key.split())
-    for key in """samples|lines|bands|header offset|file type|data type|interleave|byte order
+    for key in re.split(
+        r"\|",
+        """samples|lines|bands|header offset|file type|data type|interleave|byte order
     |wavelength|wavelength units|fwhm|bbl|band names|data ignore value|data gain values
     |data offset values|reflectance scale factor|default bands|description|sensor type
     |acquisition time|map info|coordinate system string|projection info|geo points|rpc info
     |pixel size|x start|y start|z plot titles|z plot range|z plot average|data units
     |default stretch|cloud cover|class names|class lookup|classes|spectra names|file compression
     |solar irradiance|sun azimuth|sun elevation|security tag|timestamp|product type
-    |major frame offsets|minor frame offsets|hsitool""".split("|")
+    |major frame offsets|minor frame offsets|hsitool""",
+    )
 )

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 os.environ["GDAL_CACHEMAX"] = "64"  # MB; reads are aligned with blocks, so more gains nothing
 os.environ.setdefault("GDAL_DISABLE_READDIR_ON_OPEN", "TRUE")
+os.environ.setdefault("CPL_LOG", os.devnull)  # what GDAL would say past rasterio
 
 import rasterio
+import rasterio._io
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from hsitool.errors import DataError
 
-warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+with suppress(AttributeError, OSError):
+    # libtiff itself prints that a disk is full, past GDAL and Python, for each lost block.
+    ctypes.CDLL(rasterio._io.__file__).TIFFSetErrorHandler(None)
+
+logging.getLogger("rasterio").addHandler(logging.NullHandler())  # errors are told by us, once
 
 GDAL_ERRORS = (RasterioError, OSError, ValueError)
 """What rasterio raises for files that cannot be opened, read or written."""
@@ -27,14 +38,46 @@ def open_dataset(path: Path | str, mode: str = "r", **options: Any) -> Any:
     Raises:
         DataError: GDAL cannot open it.
     """
+    _hush()
     try:
         return rasterio.open(path, mode, **options)
     except GDAL_ERRORS as error:
         raise DataError(f"{path}: cannot be opened as a raster: {one_line(error)}") from error
 
 
+def open_memory(file: Any, **options: Any) -> Any:
+    """The dataset in a rasterio `MemoryFile`; with options, a new one.
+
+    Raises:
+        one of GDAL_ERRORS
+    """
+    _hush()
+    return file.open(**options)
+
+
+def _hush() -> None:
+    """Camera cubes have no place on Earth, and nobody wants to hear that of each of them."""
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
+
+@contextmanager
+def complaints() -> Iterator[list[str]]:
+    """What GDAL says meanwhile though it goes on."""
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("rasterio")
+    logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        logger.removeHandler(handler)
+
+
 def one_line(error: BaseException) -> str:
-    """An exception's text without line breaks."""
+    """The text of an exception, of its first cause where it has one, without line breaks."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     return " ".join(str(error).split()) or type(error).__name__
 
 

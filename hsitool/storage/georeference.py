@@ -80,13 +80,10 @@ def of_items(items: Mapping[str, str], where: str = "") -> dict[str, Any]:
         found |= {"gcps": gcps, "gcps_crs": _geographic() if gcps else None}
     if "rpc info" in items:
         found["rpcs"] = _parsed({"rpc info": items["rpc info"]}, where)["rpcs"]
-    for keys, meanings in (
-        (("map info",), ("crs", "transform")),
-        (("geo points",), ("gcps",)),
-        (("rpc info",), ("rpcs",)),
-    ):
-        if where and keys[0] in items and not any(found[m] for m in meanings):
-            warn(f"{where}: '{keys[0]}' makes no sense: left out")
+    meaning = {"map info": "transform", "geo points": "gcps", "rpc info": "rpcs"}
+    for key in (k for k, name in meaning.items() if where and k in items and not found[name]):
+        if not (key == "map info" and found["crs"]):
+            warn(f"{where}: '{key}' makes no sense: left out")
     return found
 
 

@@ -15,34 +15,38 @@ import numpy as np
 from hsitool.cube import CubeInfo, Tags
 from hsitool.errors import DataError
 from hsitool.storage import envi, georeference, wavelengths
-from hsitool.storage.envi_header import KNOWN_KEYS, read_header
+from hsitool.storage.envi_header import KNOWN_KEYS, is_comment, read_header
 from hsitool.storage.layout import Layout
 from hsitool.storage.record import decode, encode
 from hsitool.storage.wavelengths import SpectralTexts, warn
 
 RECORD_NAMESPACE, RECORD_KEY = "HSITOOL", "RECORD"
-FOREIGN_NAMESPACES = ("", "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "ENVI")
-FOREIGN_NAMESPACES += (RECORD_NAMESPACE, "COLOR_PROFILE", "GEOLOCATION")
+FOREIGN_NAMESPACES = frozenset(
+    ("", "IMAGE_STRUCTURE", "DERIVED_SUBDATASETS", "SUBDATASETS", "RPC", "ENVI")
+    + ("COLOR_PROFILE", "GEOLOCATION", "TIFF", RECORD_NAMESPACE)
+)
+"""Namespaces that GDAL makes, or that we read otherwise."""
+
 SPECTRAL_TAGS = ("wavelength", "wavelength_units", "wavelength_unit", "fwhm", "bbl", "good_band")
 IMAGERY_TAGS = ("CENTRAL_WAVELENGTH_UM", "FWHM_UM")
 
 
 def describe(dataset: Any, path: Path, more: Sequence[SpectralTexts] = ()) -> CubeInfo:
-    """The cube in an open rasterio dataset; `more` spectral sources come before its own."""
-    plain = _plain(dataset, path, more, _sidecar(dataset, path))
-    return decode(plain, dataset.tags(ns=RECORD_NAMESPACE).get(RECORD_KEY), str(path))
+    """The cube in an open rasterio dataset; `more` spectral sources override its own."""
+    record = dataset.tags(ns=RECORD_NAMESPACE).get(RECORD_KEY)
+    sidecar = _sidecar(dataset, path) if record is None else None
+    found = decode(_plain(dataset, path, sidecar), record, str(path))
+    return wavelengths.override(found, more, str(path))
 
 
-def _plain(
-    dataset: Any, path: Path, more: Sequence[SpectralTexts], sidecar: CubeInfo | None
-) -> CubeInfo:
+def _plain(dataset: Any, path: Path, sidecar: CubeInfo | None = None) -> CubeInfo:
     bands, where = dataset.count, str(path)
     band_tags = [_namespaces(dataset, number) for number in range(1, bands + 1)]
     header = _envi_domain(dataset)
     first, imagery = wavelengths.of_band_tags([t.get("", {}) for t in band_tags], band_tags)
     names = tuple(name or "" for name in dataset.descriptions)
     beside = [] if sidecar is None else wavelengths.of_header(sidecar.header, "the .hdr beside it")
-    sources = [*more, first, *wavelengths.of_header(header, "the ENVI domain"), *beside]
+    sources = [first, *wavelengths.of_header(header, "the ENVI domain"), *beside]
     sources += [*wavelengths.of_names(names), imagery]
     spectral = wavelengths.choose(sources, bands, where)
     if spectral.unit is not None and first.wavelength is not None and "wavelength" not in header:
@@ -74,9 +78,10 @@ def _one_type(dataset: Any, path: Path) -> np.dtype[Any]:
     if len(types) > 1 or not types:
         raise DataError(f"{path}: its bands have different types ({', '.join(sorted(types))})")
     (name,) = types
-    if name == "complex_int16":
-        raise DataError(f"{path}: complex integers cannot be read")
-    return np.dtype(name)
+    try:
+        return np.dtype(str(name))
+    except TypeError:
+        raise DataError(f"{path}: samples of type {name} cannot be read") from None
 
 
 def _one_nodata(dataset: Any, where: str) -> float | None:
@@ -100,7 +105,8 @@ def _color(dataset: Any) -> tuple[str, ...] | None:
 def _namespaces(dataset: Any, band: int) -> dict[str, dict[str, str]]:
     """All tags of a band (or of the dataset, band 0) by namespace."""
     names = ("", *dataset.tag_namespaces(bidx=band))
-    found = {ns: dict(dataset.tags(bidx=band, ns=ns or None)) for ns in names if ns[:4] != "xml:"}
+    texts = [ns for ns in names if not ns.startswith(("xml:", "json:"))]
+    found = {ns: dict(dataset.tags(bidx=band, ns=ns or None)) for ns in texts}
     return {ns: tags for ns, tags in found.items() if tags}
 
 
@@ -136,17 +142,22 @@ def _envi_domain(dataset: Any) -> dict[str, str]:
 
 
 def _sidecar(dataset: Any, path: Path) -> CubeInfo | None:
-    """An ENVI header beside another format counts where size, bands and type are the same."""
+    """An ENVI header beside another format counts where size, bands and type are the same.
+
+    The header of an ENVI data file beside it is not its own.
+    """
     header = envi.header_of(path)
     if header is None or not envi.is_header(header):
         return None
     try:
         items = read_header(header)
-        layout = envi.layout_of(items)
+        layout = envi.layout_of(items, str(header))
     except DataError:
         return None  # of another file, or damaged: it was only a courtesy
     shape = (dataset.count, dataset.height, dataset.width)
     if layout.shape != shape or layout.dtype.newbyteorder("=") != _one_type(dataset, path):
+        return None
+    if any(data != path and data.stat().st_size >= layout.end for data in envi.data_beside(header)):
         return None
     return envi.describe(items, layout, str(header))
 
@@ -162,39 +173,37 @@ def _completed(info: CubeInfo, sidecar: CubeInfo) -> CubeInfo:
 
 def apply(dataset: Any, info: CubeInfo, record: str | None) -> None:
     """Write all items of `info` (but type, size and nodata) into an open rasterio dataset."""
-    georeference.apply(dataset, info)
-    for space, tags in info.tags.items():
-        dataset.update_tags(ns=space or None, **tags)
-    domain = {k: v for k, v in info.header.items() if k not in (*envi.GENERATED, *georeference.KEYS)}
-    for key, text in {**domain, **envi.spectral_items(info)}.items():
-        if key != envi.COMMENT:
-            dataset.update_tags(ns="ENVI", **{key.replace(" ", "_"): " ".join(text.split())})
-    if record is not None:
-        dataset.update_tags(ns=RECORD_NAMESPACE, **{RECORD_KEY: record})
-    if info.names is not None:
-        dataset.descriptions = info.names
-    if info.units is not None:
-        dataset.units = info.units
-    if info.scale is not None:
-        dataset.scales = info.scale
-    if info.offset is not None:
-        dataset.offsets = info.offset
-    if info.color is not None:
-        from rasterio.enums import ColorInterp
+    from rasterio.enums import ColorInterp
 
-        dataset.colorinterp = [ColorInterp[name] for name in info.color]
+    georeference.apply(dataset, info)
+    records = {} if record is None else {RECORD_NAMESPACE: {RECORD_KEY: record}}
+    for space, tags in {**info.tags, "ENVI": _envi_items(info), **records}.items():
+        dataset.update_tags(ns=space or None, **tags)
+    color = info.color and [ColorInterp[name] for name in info.color]
+    items: dict[str, Any] = {"descriptions": info.names, "units": info.units, "colorinterp": color}
+    items |= {"scales": info.scale, "offsets": info.offset}
+    for name, values in items.items():
+        if values is not None:
+            setattr(dataset, name, values)
     for band in range(info.bands):
         for space, tags in _band_items(info, band).items():
             dataset.update_tags(bidx=band + 1, ns=space or None, **tags)
 
 
+def _envi_items(info: CubeInfo) -> dict[str, str]:
+    """The items for GDAL's ENVI domain: one line each, no blanks in keys."""
+    header = {k: v for k, v in info.header.items() if k not in envi.GENERATED and not is_comment(k)}
+    items = {**header, **envi.spectral_items(info)}
+    return {key.replace(" ", "_"): " ".join(text.split()) for key, text in items.items()}
+
+
 def _band_items(info: CubeInfo, band: int) -> dict[str, dict[str, str]]:
     """The tags of one band: the user's, then its spectral items at full precision."""
-    spaces = {} if info.band_tags is None else {ns: dict(t) for ns, t in info.band_tags[band].items()}
+    spaces = (
+        {} if info.band_tags is None else {ns: dict(t) for ns, t in info.band_tags[band].items()}
+    )
     plain, imagery = spaces.setdefault("", {}), spaces.setdefault("IMAGERY", {})
-    unit = info.header.get("wavelength units", "Nanometers")
-    if unit.strip().lower() not in wavelengths.NM_PER_UNIT:
-        unit = "Nanometers"
+    unit = envi.length_unit(info)
     if info.wavelength_nm is not None:
         centre = info.wavelength_nm[band : band + 1]
         plain["wavelength"] = wavelengths.in_unit(centre, unit)[0]
@@ -211,7 +220,7 @@ def _band_items(info: CubeInfo, band: int) -> dict[str, dict[str, str]]:
 
 def record_for(info: CubeInfo, plain_dataset: Any, path: Path) -> str | None:
     """What a dataset written from `info` without a record does not give back."""
-    return encode(info, _plain(plain_dataset, path, (), None))
+    return encode(info, _plain(plain_dataset, path))
 
 
 def layout_words(dataset: Any) -> Layout:

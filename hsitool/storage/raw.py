@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -50,14 +51,19 @@ class RawLayout:
     offsets: NDArray[np.int64]
 
     @property
-    def end(self) -> int:
-        """The file size that the pixels need at least (TIFF tiles may be padded beyond it)."""
+    def used(self) -> Index:
+        """Bytes of each block that hold rows of the cube, shaped like `offsets`."""
         bands, rows, _ = self.shape
         first_row = np.arange(self.offsets.shape[1]) * self.block_rows
         height = np.minimum(self.block_rows, rows - first_row)[None, :, None]
         depth = 1 if self.interleave == "band" else bands
-        used = height * self.block_columns * depth * self.dtype.itemsize
-        return int((self.offsets + used).max())
+        size = height * self.block_columns * depth * self.dtype.itemsize
+        return np.broadcast_to(size, self.offsets.shape)
+
+    @property
+    def end(self) -> int:
+        """The file size that the pixels need at least (TIFF tiles may be padded beyond it)."""
+        return int((self.offsets + self.used).max())
 
     def runs(self, tile: Tile, bands: Sequence[int]) -> Runs:
         """The runs of a tile, for a contiguous buffer in the file's own order.
@@ -154,7 +160,7 @@ def _transfer(
     call: Callable[[int, Sequence[memoryview], int], int], fd: int, runs: Runs, buffer: Bytes
 ) -> int:
     """Move all runs, those that follow each other in the file by one system call."""
-    memory = memoryview(buffer)
+    memory = buffer.data
     views = [
         memory[start : start + length]
         for start, length in zip(runs.buffer.tolist(), runs.length.tolist(), strict=True)
@@ -162,7 +168,7 @@ def _transfer(
     gaps = np.flatnonzero(runs.file[1:] != runs.file[:-1] + runs.length[:-1]) + 1
     bounds = [0, *gaps.tolist(), len(views)]
     missing = 0
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds):
         missing += _move_all(call, fd, views[begin:end], int(runs.file[begin]))
     return missing
 
@@ -188,12 +194,19 @@ def _move_all(
     return 0
 
 
-def as_block(buffer: Bytes, layout_order: Interleave, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> Block:
+def byte_order(dtype: np.dtype[Any]) -> Literal["little", "big"]:
+    """The order of the bytes of a sample, in the words of `Layout`."""
+    return "big" if dtype.str[0] == ">" else "little"
+
+
+def as_block(
+    buffer: Bytes, interleave: Interleave, shape: tuple[int, int, int], dtype: np.dtype[Any]
+) -> Block:
     """A contiguous byte buffer seen as (band, row, column)."""
     bands, rows, columns = shape
     samples = buffer[: bands * rows * columns * dtype.itemsize].view(dtype)
-    if layout_order == "pixel":
+    if interleave == "pixel":
         return samples.reshape(rows, columns, bands).transpose(2, 0, 1)
-    if layout_order == "line":
+    if interleave == "line":
         return samples.reshape(rows, bands, columns).transpose(1, 0, 2)
     return samples.reshape(bands, rows, columns)

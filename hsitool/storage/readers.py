@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from hsitool.cube import CubeInfo, Tile
-from hsitool.errors import DataError, HsitoolWarning
+from hsitool.errors import DataError
 from hsitool.storage import envi, raster, tiff, wavelengths
 from hsitool.storage.layout import Layout
-from hsitool.storage.raw import Block, Bytes, RawLayout, as_block, read_runs
+from hsitool.storage.raw import Block, Bytes, RawLayout, as_block, byte_order, read_runs
 
 
 class CubeReader(ABC):
@@ -51,6 +51,7 @@ class CubeReader(ABC):
         count = self.info.bands if bands is None else len(bands)
         return tile.pixels * count * self.info.dtype.itemsize
 
+    @abstractmethod
     def close(self) -> None:
         """Close all handles."""
 
@@ -99,7 +100,9 @@ class RawReader(CubeReader):
         except OSError as error:
             raise DataError(f"{self._pixels}: cannot be read: {error.strerror}") from error
         if missing:
-            raise DataError(f"{self._pixels}: the file ends {missing} bytes early: it is incomplete")
+            raise DataError(
+                f"{self._pixels}: the file ends {missing} bytes early: it is incomplete"
+            )
         shape = (len(wanted), tile.height, tile.width)
         block = as_block(memory, self._raw.interleave, shape, self._raw.dtype)
         if not self._raw.dtype.isnative:
@@ -180,12 +183,23 @@ def open_cube(
         return _open_envi(path, data, more)
     if data is not None:
         raise DataError(f"{path}: --data goes with an ENVI header, which this is not")
-    if not tiff.is_tiff(start) and (header := envi.header_of(path)) and envi.is_header(header):
+    header = None if start.startswith(OTHER_FORMATS) else envi.header_of(path)
+    if header is not None and envi.is_header(header):
         return _open_envi(path, None, more)
     return _open_raster(path, more, tiff.is_tiff(start))
 
 
+OTHER_FORMATS = (*tiff.STARTS, b"\x89PNG", b"\x89HDF", b"\xff\xd8\xff", b"CDF", b"PK\3\4", b"GIF8")
+"""First bytes of files that are no raw pixels, whatever header lies beside them."""
+
+
+MAX_BLOCK_BYTES = 2**31
+"""The largest block of a packed file: more than GDAL itself would write."""
+
+
 def _start_of(path: Path) -> bytes:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path}: is no file that can be read from any place")
     try:
         with path.open("rb") as file:
             return file.read(16)
@@ -214,14 +228,26 @@ def _open_raster(
         info = raster.describe(dataset, path, more)
         layout = raster.layout_words(dataset)
         files = [Path(file) for file in dataset.files if Path(file).exists()] or [path]
-        if any("mask" in str(flag) and "per_dataset" in str(flag) for flag in dataset.mask_flag_enums[0]):
+        flags = {flag.name for flag in dataset.mask_flag_enums[0]}
+        if "per_dataset" in flags and "alpha" not in flags:
             wavelengths.warn(f"{path}: its mask band is not read: give nodata a value of its own")
     raw = _tiff_layout(path) if is_tiff else None
-    if raw is None or raw.shape != info.shape:
+    if raw is None or (raw.shape, raw.dtype.newbyteorder("=")) != (info.shape, info.dtype):
+        _refuse_absurd_blocks(path, info, layout)
         return RasterioReader(path, info, layout, files)
-    order = "big" if raw.dtype.byteorder == ">" else "little"
-    words = Layout("GeoTIFF", raw.interleave, raw.block_rows, raw.block_columns, "none", order, True)
+    order = byte_order(raw.dtype)
+    words = Layout(
+        "GeoTIFF", raw.interleave, raw.block_rows, raw.block_columns, "none", order, True
+    )
     return RawReader(path, info, words, raw, (path, *(f for f in files if f != path)))
+
+
+def _refuse_absurd_blocks(path: Path, info: CubeInfo, layout: Layout) -> None:
+    """GDAL would make room for a whole block before it finds that the file is damaged."""
+    depth = info.bands if layout.interleave == "pixel" else 1
+    size = layout.block_rows * layout.block_columns * depth * info.dtype.itemsize
+    if size > MAX_BLOCK_BYTES:
+        raise DataError(f"{path}: blocks of {size / 1e9:.1f} GB: too large, or the file is damaged")
 
 
 def _tiff_layout(path: Path) -> RawLayout | None:
@@ -230,9 +256,9 @@ def _tiff_layout(path: Path) -> RawLayout | None:
     try:
         raw = tiff.pixel_layout(tiff.read_directory(fd))
         if raw is not None and raw.end > (size := os.fstat(fd).st_size):
-            raise DataError(f"{path}: {size} bytes of {raw.end}: the file is incomplete")
+            raise DataError(f"{size} bytes, but its pixels need {raw.end}: the file is incomplete")
     except DataError as error:
-        raise DataError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+        raise DataError(f"{path}: {error}") from None
     finally:
         os.close(fd)
     return raw

@@ -6,19 +6,21 @@ GDAL writes and reads all metadata; this module only moves the pixels' offsets.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.errors import DataError
-from hsitool.storage.raw import RawLayout
+from hsitool.storage.raw import Index, RawLayout
 
-WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 256, 257, 258, 259, 262
+WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = 273, 277, 278, 279, 284
 PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_COUNTS = 317, 322, 323, 324, 325
 EXTRA_SAMPLES, SAMPLE_FORMAT = 338, 339
@@ -33,7 +35,12 @@ SAMPLE_KINDS = {1: "u", 2: "i", 3: "f", 6: "c"}
 PAGE = 4096
 """Pixels that we lay out begin at a memory page, so that whole pages are written."""
 
-MAX_VALUES_BYTES = 2**30
+MAX_ENTRIES = 4096
+MAX_CLASSIC_BYTES = 2**32 - 1
+
+
+STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of a TIFF or BigTIFF, little- or big-endian."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,13 @@ class Directory:
 
     def number(self, tag: int, default: int) -> int:
         """The first value of a tag."""
-        return int(self.values[tag][0]) if tag in self.values else default
+        value = self.values.get(tag)
+        return default if value is None or value.size == 0 else int(value[0])
 
 
 def is_tiff(start: bytes) -> bool:
     """Whether a file that begins with these bytes is a TIFF or BigTIFF."""
-    return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    return start.startswith(STARTS)
 
 
 def read_directory(fd: int) -> Directory:
@@ -61,35 +69,43 @@ def read_directory(fd: int) -> Directory:
     Raises:
         DataError: not a TIFF file, or it ends inside its own directory.
     """
-    return _directory(lambda size, offset: os.pread(fd, size, offset))
+    return _directory(lambda size, offset: os.pread(fd, size, offset), os.fstat(fd).st_size)
 
 
 def parse_directory(data: bytes) -> Directory:
     """The first directory of a TIFF file in memory."""
-    return _directory(lambda size, offset: data[offset : offset + size])
+    return _directory(lambda size, offset: data[offset : offset + size], len(data))
 
 
 Read = Callable[[int, int], bytes]
-"""(size, offset) to bytes, fewer at the end of the file."""
+"""(size, offset) to bytes, all of which are there."""
 
 
-def _directory(read: Read) -> Directory:
-    start = read(16, 0)
+def _directory(read_some: Read, file_size: int) -> Directory:
+    def read(size: int, offset: int) -> bytes:
+        if offset + size > file_size:
+            raise DataError(
+                f"{file_size} bytes, but its TIFF directory needs {offset + size}: "
+                "the file is incomplete or damaged"
+            )
+        return read_some(size, offset)
+
+    start = read_some(16, 0)
     if not is_tiff(start) or len(start) < 8:
         raise DataError("not a TIFF file")
     order: Literal["<", ">"] = "<" if start[:1] == b"I" else ">"
     big = start[2:4] in (b"+\0", b"\0+")
     if big:
-        (where,) = struct.unpack_from(order + "Q", _exactly(read, 16, 0), 8)
-        (count,) = struct.unpack(order + "Q", _exactly(read, 8, where))
+        (where,) = struct.unpack_from(order + "Q", read(16, 0), 8)
+        (count,) = struct.unpack(order + "Q", read(8, where))
         where, entry = where + 8, order + "HHQ8s"
     else:
         (where,) = struct.unpack_from(order + "I", start, 4)
-        (count,) = struct.unpack(order + "H", _exactly(read, 2, where))
+        (count,) = struct.unpack(order + "H", read(2, where))
         where, entry = where + 2, order + "HHI4s"
-    if count > 4096:
+    if count > MAX_ENTRIES:
         raise DataError(f"damaged TIFF directory ({count} entries)")
-    table = _exactly(read, count * struct.calcsize(entry), where)
+    table = read(count * struct.calcsize(entry), where)
     types: dict[int, int] = {}
     values: dict[int, NDArray[Any]] = {}
     for tag, kind, number, inline in struct.iter_unpack(entry, table):
@@ -102,19 +118,10 @@ def _directory(read: Read) -> Directory:
 def _value(read: Read, order: str, code: str, number: int, inline: bytes) -> NDArray[Any]:
     dtype = np.dtype(order + code)
     size = number * dtype.itemsize
-    if size > MAX_VALUES_BYTES:
-        raise DataError(f"damaged TIFF directory (an entry of {size} bytes)")
     if size <= len(inline):
         return np.frombuffer(inline[:size], dtype)
     (offset,) = struct.unpack(order + ("Q" if len(inline) == 8 else "I"), inline)
-    return np.frombuffer(_exactly(read, size, offset), dtype)
-
-
-def _exactly(read: Read, size: int, offset: int) -> bytes:
-    data = read(size, offset)
-    if len(data) < size:
-        raise DataError("the file ends inside its TIFF directory: it is incomplete")
-    return data
+    return np.frombuffer(read(size, offset), dtype)
 
 
 def pixel_layout(directory: Directory) -> RawLayout | None:
@@ -127,6 +134,7 @@ def pixel_layout(directory: Directory) -> RawLayout | None:
     plain = (
         directory.number(COMPRESSION, 1) == 1
         and directory.number(PREDICTOR, 1) == 1
+        and directory.number(FILL_ORDER, 1) == 1
         and directory.number(PHOTOMETRIC, 1) in (0, 1, 2)
         and counts is not None
         and counts.size == layout.offsets.size
@@ -136,13 +144,17 @@ def pixel_layout(directory: Directory) -> RawLayout | None:
     return layout if plain else None
 
 
-def is_complete(fd: int) -> bool:
-    """Whether every block of an open TIFF file was written."""
-    directory = read_directory(fd)
+def is_complete(path: Path) -> bool:
+    """Whether every block of a TIFF file was written."""
+    try:
+        with path.open("rb") as file:
+            directory = read_directory(file.fileno())
+    except (DataError, OSError):
+        return False
     tiled = TILE_WIDTH in directory.values
     offsets = directory.values[TILE_OFFSETS if tiled else STRIP_OFFSETS].astype(np.int64)
     counts = directory.values[TILE_COUNTS if tiled else STRIP_COUNTS].astype(np.int64)
-    return bool((counts > 0).all()) and int((offsets + counts).max()) <= os.fstat(fd).st_size
+    return bool((counts > 0).all()) and int((offsets + counts).max()) <= path.stat().st_size
 
 
 def grid(directory: Directory) -> RawLayout | None:
@@ -184,36 +196,40 @@ def _sample_type(directory: Directory) -> np.dtype[Any] | None:
     return np.dtype(f"{directory.order}{kind}{width // 8}")
 
 
-def laid_out(directory: Directory) -> tuple[bytes, RawLayout]:
+def laid_out(directory: Directory) -> tuple[bytes, RawLayout, int]:
     """A header for `directory` with all its blocks in order right behind it.
 
     The result is readable front to back (a streamable TIFF): header, directory, values, pixels.
-    Returns the bytes before the pixels and the layout of the pixels.
+    Returns the bytes before the pixels, the layout of the pixels, and the size of the file.
     """
     found = grid(directory)
     if found is None:
         raise ValueError("the directory describes no plain grid of samples")
-    depth = found.shape[0] if found.interleave == "pixel" else 1
-    full = found.block_rows * found.block_columns * depth * found.dtype.itemsize
-    counts = np.full(found.offsets.shape, full, np.uint64)
     tiled = TILE_WIDTH in directory.values
-    if not tiled:
-        short = found.shape[1] - (found.offsets.shape[1] - 1) * found.block_rows
-        counts[:, -1] = full // found.block_rows * short
-    flat = counts.ravel()
-    relative = np.concatenate(([0], np.cumsum(flat[:-1]))).astype(np.uint64)
+    counts = _whole_blocks(found) if tiled else found.used
+    relative = np.cumsum(counts.ravel()) - counts.ravel()
     where = TILE_OFFSETS if tiled else STRIP_OFFSETS
     entries = {tag: (directory.types[tag], v) for tag, v in directory.values.items()}
     kind = 16 if directory.big else 4
-    entries[TILE_COUNTS if tiled else STRIP_COUNTS] = (kind, flat)
+    entries[TILE_COUNTS if tiled else STRIP_COUNTS] = (kind, counts.ravel())
     entries[where] = (kind, relative)
     start = -(-len(_serialised(directory, entries)) // PAGE) * PAGE
-    entries[where] = (kind, relative + np.uint64(start))
-    offsets = (relative.astype(np.int64) + start).reshape(found.offsets.shape)
-    layout = RawLayout(
-        found.shape, found.dtype, found.interleave, found.block_rows, found.block_columns, offsets
-    )
-    return _serialised(directory, entries).ljust(start, b"\0"), layout
+    entries[where] = (kind, relative + start)
+    layout = dataclasses.replace(found, offsets=(relative + start).reshape(found.offsets.shape))
+    head = _serialised(directory, entries).ljust(start, b"\0")
+    return head, layout, start + int(counts.sum())
+
+
+def fits(directory: Directory) -> bool:
+    """Whether the file laid out for `directory` stays within its offsets: 4 GiB if classic."""
+    return directory.big or laid_out(directory)[2] <= MAX_CLASSIC_BYTES
+
+
+def _whole_blocks(layout: RawLayout) -> Index:
+    """The sizes of tiles, which are whole at the lower border as well."""
+    depth = layout.shape[0] if layout.interleave == "pixel" else 1
+    whole = layout.block_rows * layout.block_columns * depth * layout.dtype.itemsize
+    return np.full(layout.offsets.shape, whole, np.int64)
 
 
 def _serialised(directory: Directory, entries: dict[int, tuple[int, NDArray[Any]]]) -> bytes:

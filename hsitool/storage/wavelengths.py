@@ -6,7 +6,6 @@ nanometres in decimal arithmetic, so that a text in micrometres loses no digit.
 
 from __future__ import annotations
 
-import csv
 import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from hsitool.cube import Tags
+from hsitool.cube import CubeInfo, Tags
 from hsitool.errors import DataError, HsitoolWarning, UsageError
 from hsitool.storage.envi_header import list_of, read_header
 
@@ -37,7 +36,12 @@ RECIPROCAL_NM = {
 PLAUSIBLE_LIMIT = 100
 """Centres below are micrometres, centres above nanometres, where the unit is silent or wrong."""
 
-IN_NAME = re.compile(r"(\d+(?:\.\d+)?)\s*(nanomet(?:er|re)s?|nm|micromet(?:er|re)s?|um|µm)\b", re.I)
+LARGEST = Decimal(10) ** 15
+"""Greater numbers are no wavelengths, and would leave the range of the arithmetic."""
+
+IN_NAME = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(nanomet(?:er|re)s?|nm|micromet(?:er|re)s?|microns?|[uµμ]m)\b", re.I
+)
 
 
 @dataclass(frozen=True)
@@ -94,8 +98,8 @@ def _read(texts: SpectralTexts, bands: int, where: str) -> Spectral:
     """The numbers of one source; a list of the wrong length or with words in it is left out."""
     name = f"{where}: wavelengths in {texts.source}"
     values = _numbers(texts.wavelength, bands, name)
-    if values is not None and not any(v > 0 for v in values):
-        warn(f"{name} are all zero: left out")
+    if values is not None and (max(values) <= 0 or min(values) < 0):
+        warn(f"{name} are {'below' if min(values) < 0 else 'all'} zero: left out")
         values = None
     fwhm = _numbers(texts.fwhm, bands, f"{where}: FWHM in {texts.source}")
     good = _numbers(texts.good, bands, f"{where}: bad-band list in {texts.source}")
@@ -115,24 +119,22 @@ def _numbers(texts: Sequence[str] | None, bands: int, name: str) -> list[Decimal
     if len(texts) != bands:
         warn(f"{name}: {len(texts)} values for {bands} bands: left out")
         return None
-    try:
-        numbers = [Decimal(text) for text in texts]
-    except InvalidOperation:
-        odd = next(text for text in texts if not _is_number(text))
-        warn(f"{name}: '{odd[:30]}' is not a number: left out")
+    numbers = [_number(text) for text in texts]
+    odd = [text for text, number in zip(texts, numbers, strict=True) if number is None]
+    if odd:
+        warn(f"{name}: '{odd[0][:30]}' is not a number: left out")
         return None
-    if not all(n.is_finite() for n in numbers):
-        warn(f"{name}: not all are finite: left out")
-        return None
-    return numbers
+    return [n for n in numbers if n is not None]
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> Decimal | None:
+    """The number in a text, or None where it holds none of a sensible size."""
     try:
-        Decimal(text)
+        number = Decimal(text) if len(text) <= 60 else None
     except InvalidOperation:
-        return False
-    return True
+        return None
+    finite = number is not None and number.is_finite() and abs(number) < LARGEST
+    return number if finite else None
 
 
 def _known_unit(unit: str | None) -> str | None:
@@ -168,7 +170,9 @@ def _widths_nm(fwhm: Sequence[Decimal], centres: Sequence[Decimal], unit: str) -
     """FWHM in nm; for reciprocal units d(c/v) = c dv / v^2."""
     if unit in RECIPROCAL_NM:
         c = RECIPROCAL_NM[unit]
-        return tuple(float(c * w / (v * v)) if v else 0.0 for w, v in zip(fwhm, centres, strict=True))
+        return tuple(
+            float(c * w / (v * v)) if v else 0.0 for w, v in zip(fwhm, centres, strict=True)
+        )
     return _nm(fwhm, unit)
 
 
@@ -186,11 +190,14 @@ def length_nm(text: str, what: str) -> float:
     Raises:
         UsageError: no number with a known unit.
     """
-    match = re.fullmatch(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-ZµμåÅ]+)\s*", text)
+    match = re.fullmatch(
+        r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-zA-ZµμåÅ]+)\s*", text
+    )
     unit = match and NM_PER_UNIT.get(match[2].lower())
-    if not match or not unit:
+    number = match and _number(match[1])
+    if unit is None or number is None:
         raise UsageError(f"{what} '{text}' is not a length: write it as 680nm or 0.68um")
-    return float(Decimal(match[1]) * unit)
+    return float(number * unit)
 
 
 def of_header(items: Mapping[str, str], source: str = "the header") -> list[SpectralTexts]:
@@ -206,13 +213,14 @@ def of_header(items: Mapping[str, str], source: str = "the header") -> list[Spec
     ]
 
 
-def of_band_tags(tags: Sequence[Mapping[str, str]], namespaced: Sequence[Tags]) -> list[SpectralTexts]:
+def of_band_tags(
+    tags: Sequence[Mapping[str, str]], namespaced: Sequence[Tags]
+) -> list[SpectralTexts]:
     """The sources in the tags of GDAL bands: plain items first, the rounded IMAGERY domain last."""
     plain = [{key.lower(): value for key, value in band.items()} for band in tags]
-    unit = next((b.get("wavelength_units") or b.get("wavelength_unit") for b in plain), None)
-    good = _column(plain, "bbl")
-    if good is None and (words := _column(plain, "good_band")) is not None:
-        good = ["1" if word.lower() in ("true", "yes", "1") else "0" for word in words]
+    units = {b.get("wavelength_units") or b.get("wavelength_unit") for b in plain}
+    unit = units.pop() if len(units) == 1 else None
+    good = _flags(_column(plain, "bbl") or _column(plain, "good_band"))
     imagery = [band.get("IMAGERY", {}) for band in namespaced]
     return [
         SpectralTexts(
@@ -228,6 +236,12 @@ def of_band_tags(tags: Sequence[Mapping[str, str]], namespaced: Sequence[Tags]) 
     ]
 
 
+def _flags(words: Sequence[str] | None) -> list[str] | None:
+    """Flags as numbers, where they are written as words."""
+    numbers = {"true": "1", "yes": "1", "false": "0", "no": "0"}
+    return None if words is None else [numbers.get(word.lower(), word) for word in words]
+
+
 def _column(bands: Sequence[Mapping[str, str]], key: str) -> list[str] | None:
     if not all(band.get(key) for band in bands):
         return None
@@ -241,42 +255,89 @@ def of_names(names: Sequence[str]) -> list[SpectralTexts]:
     units = {m[2].lower() for m in found}
     if not names or len(found) < len(names) or len(units) != 1:
         return []
-    return [SpectralTexts("the band names", [m[1] for m in found], units.pop(), tolerance_nm=0.5001)]
+    return [
+        SpectralTexts("the band names", [m[1] for m in found], units.pop(), tolerance_nm=0.5001)
+    ]
 
 
 def of_file(path: Path) -> list[SpectralTexts]:
     """The sources in a user's `--wavelengths` file.
 
-    An ENVI header; or a table of one value a band and line, plain or with a head line that names
-    its columns: `wavelength` (or wavelength_nm, wavelength_um), `fwhm`, `bbl` or `good`.
+    An ENVI header; or a table with a line for each band: wavelengths, or band numbers and
+    wavelengths, then FWHM. A head line names the columns in any order: `wavelength` (or
+    wavelength_nm, wavelength_um), `fwhm`, `bbl` or `good`; others are passed over.
 
     Raises:
-        DataError: the file cannot be read or holds no numbers.
+        DataError: the file cannot be read or holds no wavelengths.
     """
     if path.suffix.lower() == ".hdr":
         return of_header(read_header(path), str(path))
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in file.read(MAX_TABLE_BYTES).splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read wavelengths: {error}") from error
-    lines = [line for line in lines if not line.lstrip().startswith("#")]
-    rows = [[c.strip() for c in row] for row in csv.reader(re.sub(r"[;\t ]+", ",", x.strip()) for x in lines)]
-    if not rows:
-        raise DataError(f"{path}: holds no wavelengths")
-    if _is_number(rows[0][0]):
-        head = ["wavelength", "fwhm"][: len(rows[0])]
+    rows = _table(path)
+    if _number(rows[0][0]) is not None:
+        columns = _unnamed([list(column) for column in zip(*rows, strict=False)])
     else:
-        head, rows = [word.lower() for word in rows[0]], rows[1:]
-    columns = {name: [row[i] if i < len(row) else "" for row in rows] for i, name in enumerate(head)}
-    named = next((n for n in head if n.split("_")[0] in ("wavelength", "wavelengths", "center")), head[0])
+        head = [re.sub("[^a-zµμ]+", "_", word.lower()).strip("_") for word in rows[0]]
+        columns = {n: [r[i] if i < len(r) else "" for r in rows[1:]] for i, n in enumerate(head)}
+    named = next((n for n in columns if n.split("_")[0] in CENTRE_WORDS), None)
+    if named is None:
+        raise DataError(
+            f"{path}: no column is named 'wavelength' (or wavelength_nm, wavelength_um)"
+        )
     unit = named.rpartition("_")[2] if "_" in named else None
-    widths = next((columns[n] for n in head if n.startswith("fwhm")), None)
+    widths = next((columns[n] for n in columns if n.startswith("fwhm")), None)
     good = columns.get("bbl") or columns.get("good")
-    return [SpectralTexts(str(path), columns[named], unit, widths, good)]
+    return [SpectralTexts(str(path), columns[named], unit, widths, _flags(good))]
 
 
+CENTRE_WORDS = ("wavelength", "wavelengths", "wave", "center", "centre", "wl")
 MAX_TABLE_BYTES = 2**24
+
+
+def _table(path: Path) -> list[list[str]]:
+    """The cells of a table whose columns stand apart by commas, semicolons, tabs or blanks."""
+    try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise DataError(f"{path}: too large for a table of wavelengths")
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: cannot read wavelengths: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: holds no text, so no wavelengths") from error
+    lines = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not lines:
+        raise DataError(f"{path}: holds no wavelengths")
+    mark = next((m for m in "\t;," if m in lines[0]), None)
+    return [[cell.strip().strip("\"'").strip() for cell in line.split(mark)] for line in lines]
+
+
+def _unnamed(columns: list[list[str]]) -> dict[str, list[str]]:
+    """The columns of a table without a head: band numbers, if it has them, are left out."""
+    count = len(columns[0])
+    numbered = columns[0] in ([str(i + first) for i in range(count)] for first in (0, 1))
+    if numbered and len(columns) > 1:
+        columns = columns[1:]
+    return dict(zip(("wavelength", "fwhm"), columns, strict=False))
+
+
+def override(info: CubeInfo, sources: Sequence[SpectralTexts], where: str) -> CubeInfo:
+    """`info` with the spectral items that a user's file gives.
+
+    Raises:
+        DataError: it gives no wavelength for each band.
+    """
+    if not sources:
+        return info
+    found = choose(sources, info.bands, where)
+    if found.wavelength_nm is None:
+        raise DataError(
+            f"{sources[0].source}: does not hold one wavelength for each of the {info.bands} bands"
+        )
+    given = {"fwhm_nm": found.fwhm_nm, "good": found.good}
+    return info.replace(
+        wavelength_nm=found.wavelength_nm,
+        header={**info.header, "wavelength units": found.unit or "Nanometers"},
+        **{name: value for name, value in given.items() if value is not None},
+    )
 
 
 def warn(message: str) -> None:

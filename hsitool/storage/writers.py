@@ -5,6 +5,8 @@ Both write into a hidden folder (see `atomic`) and appear under their name on `c
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -18,14 +20,14 @@ import numpy as np
 from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError, UsageError
 from hsitool.storage import envi, raster, tiff
-from hsitool.storage.atomic import PartFolder, refuse_existing, require_space, write_error
+from hsitool.storage.atomic import PartFolder, refuse_existing, require_space, told_of
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import (
     Block,
     Bytes,
-    Interleave,
     RawLayout,
     as_block,
+    byte_order,
     contiguous,
     write_runs,
 )
@@ -35,7 +37,6 @@ Compression = Literal["zstd", "deflate", "lzw"]
 ENVI_SUFFIXES = (".hdr", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
 TARGET_BLOCK_BYTES = 4 * 2**20
 MAX_BLOCK_BYTES = 8 * 2**20
-CLASSIC_TIFF_BYTES = 4_000_000_000
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class RawWriter(CubeWriter):
         raw: RawLayout,
         target: Path,
         *,
+        size: int,
         head: bytes = b"",
         header_text: str | None = None,
     ) -> None:
@@ -120,24 +122,21 @@ class RawWriter(CubeWriter):
         self._part = self._folder.path / "pixels"
         self._fd = -1
         try:
-            require_space(target, raw.end)
-            self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-            os.pwrite(self._fd, head, 0)
-            os.ftruncate(self._fd, raw.end)
-        except OSError as error:
-            self.discard()
-            raise write_error(target, error) from error
+            with told_of(target):
+                require_space(target, size)
+                self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+                os.pwrite(self._fd, head, 0)
+                os.ftruncate(self._fd, size)
         except DataError:
             self.discard()
             raise
 
     def write(self, tile: Tile, block: Block) -> None:
         axes = {"band": (0, 1, 2), "line": (1, 0, 2), "pixel": (1, 2, 0)}[self._raw.interleave]
-        memory = np.ascontiguousarray(block.transpose(axes)).reshape(-1).view(np.uint8)
-        try:
+        samples = np.ascontiguousarray(block.transpose(axes), dtype=self._raw.dtype)
+        memory = samples.reshape(-1).view(np.uint8)
+        with told_of(self.target):
             write_runs(self._fd, self._raw.runs(tile, range(self.info.bands)), memory)
-        except OSError as error:
-            raise write_error(self.target, error) from error
 
     def commit(self) -> None:
         if self._header_text is None:
@@ -145,10 +144,8 @@ class RawWriter(CubeWriter):
             return
         header = self._folder.path / "header"
         target = header_target(self.target)
-        try:
-            header.write_text(self._header_text, encoding="utf-8")
-        except OSError as error:
-            raise write_error(target, error) from error
+        with told_of(target):
+            header.write_text(self._header_text, encoding="utf-8", errors="replace")
         pairs = [(self._part, self.target), (header, target)]
         # The former header goes first: a kill between the renames leaves no header that lies.
         self._folder.commit(pairs, [*stale_sidecars(self.target), target])
@@ -164,17 +161,24 @@ class RasterioWriter(CubeWriter):
     """GeoTIFFs that GDAL packs."""
 
     def __init__(
-        self, info: CubeInfo, layout: Layout, target: Path, profile: Mapping[str, Any], record: str | None
+        self,
+        info: CubeInfo,
+        layout: Layout,
+        target: Path,
+        profile: Mapping[str, Any],
+        record: str | None,
     ) -> None:
-        from hsitool.storage.gdal import open_dataset
+        from hsitool.storage.gdal import GDAL_ERRORS, one_line, open_dataset
 
         super().__init__(info, layout, target, PartFolder(target))
         self._part = self._folder.path / "pixels.tif"
         try:
             self._dataset = open_dataset(self._part, "w", **profile)
             raster.apply(self._dataset, info, record)
-        except BaseException:
+        except BaseException as error:
             self._folder.discard()
+            if isinstance(error, (DataError, *GDAL_ERRORS)):
+                raise self._failure(one_line(error)) from error
             raise
 
     def write(self, tile: Tile, block: Block) -> None:
@@ -195,13 +199,9 @@ class RasterioWriter(CubeWriter):
             self._dataset.close()
         except GDAL_ERRORS as error:
             raise self._failure(one_line(error)) from error
-        fd = os.open(self._part, os.O_RDONLY)
-        try:
-            # GDAL's last flush tells nobody when the disk is full: look at what it left.
-            if not tiff.is_complete(fd):
-                raise self._failure("blocks are missing after the last flush")
-        finally:
-            os.close(fd)
+        # GDAL's last flush tells nobody when the disk is full: look at what it left.
+        if not tiff.is_complete(self._part):
+            raise self._failure("blocks are missing after the last flush")
         self._folder.commit([(self._part, self.target)], stale_sidecars(self.target))
 
     def _failure(self, text: str) -> DataError:
@@ -213,10 +213,8 @@ class RasterioWriter(CubeWriter):
     def discard(self) -> None:
         from hsitool.storage.gdal import GDAL_ERRORS
 
-        try:
+        with contextlib.suppress(*GDAL_ERRORS):  # it is thrown away: a full disk matters no more
             self._dataset.close()
-        except GDAL_ERRORS:
-            pass  # it is thrown away: a full disk no longer matters
         super().discard()
 
 
@@ -237,14 +235,15 @@ def output_format(path: Path, options: OutputOptions) -> Format:
 
 def header_target(pixels: Path) -> Path:
     """The header that belongs to an ENVI data file of ours."""
-    return pixels.with_suffix(".hdr") if pixels.suffix else pixels.with_name(pixels.name + ".hdr")
+    if pixels.suffix.lower() in ENVI_SUFFIXES:
+        return pixels.with_suffix(".hdr")
+    return pixels.with_name(pixels.name + ".hdr")
 
 
 def stale_sidecars(target: Path) -> list[Path]:
     """Files of other programs that would describe the former output."""
-    names = [target.name + s for s in (".aux.xml", ".ovr", ".msk", ".hdr")]
-    paths = [target.with_name(n) for n in names]
-    return [p for p in paths if p != header_target(target) or target.suffix in (".tif", ".tiff")]
+    names = [target.name + s for s in (".aux.xml", ".ovr", ".msk", ".hdr", ".HDR")]
+    return [target.with_name(name) for name in names]
 
 
 def create_cube(
@@ -269,7 +268,8 @@ def _create_envi(target: Path, info: CubeInfo, like: Layout, options: OutputOpti
         raise UsageError("--compress and --co go with GeoTIFF: an ENVI file is always plain")
     raw = contiguous(info.shape, info.dtype, like.interleave)
     text = envi.compose(info, like.interleave)
-    return RawWriter(info, envi.layout_words(raw), raw, target, header_text=text)
+    words = envi.layout_words(raw)
+    return RawWriter(info, words, raw, target, size=raw.end, header_text=text)
 
 
 def _create_geotiff(
@@ -277,33 +277,31 @@ def _create_geotiff(
 ) -> CubeWriter:
     profile = _profile(info, like, options)
     header, record = _header(info, profile, target)
-    if profile["COMPRESS"] != "NONE":
-        words = Layout("GeoTIFF", *_shape_of(header), compression=profile["COMPRESS"].lower())
-        return RasterioWriter(info, words, target, {**profile, "NUM_THREADS": options.threads}, record)
-    head, raw = tiff.laid_out(header)
-    words = Layout("GeoTIFF", raw.interleave, raw.block_rows, raw.block_columns, raw=True)
-    return RawWriter(info, words, raw, target, head=head)
-
-
-def _shape_of(header: tiff.Directory) -> tuple[Interleave, int, int]:
     grid = tiff.grid(header)
     if grid is None:
         raise UsageError("these creation options give no plain grid of samples: leave some out")
-    return grid.interleave, grid.block_rows, grid.block_columns
+    words = Layout("GeoTIFF", grid.interleave, grid.block_rows, grid.block_columns)
+    if profile["COMPRESS"] != "NONE":
+        words = dataclasses.replace(words, compression=profile["COMPRESS"].lower())
+        threads = {"NUM_THREADS": options.threads}
+        return RasterioWriter(info, words, target, profile | threads, record)
+    if not tiff.fits(header):
+        header, _ = _header(info, profile | {"BIGTIFF": "YES"}, target)
+    head, raw, size = tiff.laid_out(header)
+    words = dataclasses.replace(words, raw=True, byte_order=byte_order(raw.dtype))
+    return RawWriter(info, words, raw, target, size=size, head=head)
 
 
 def _profile(info: CubeInfo, like: Layout, options: OutputOptions) -> dict[str, Any]:
     """What GDAL is told when it makes the file."""
-    pixel = like.interleave == "pixel"
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "dtype": info.dtype.name,
         "count": info.bands,
         "height": info.rows,
         "width": info.columns,
-        "INTERLEAVE": "PIXEL" if pixel else "BAND",
+        "INTERLEAVE": "PIXEL" if like.interleave == "pixel" else "BAND",
         "COMPRESS": (options.compress or "none").upper(),
-        **_blocks(info, like, pixel, options.compress is not None),
     }
     if options.compress is not None and info.dtype.kind in "iuf":
         profile["PREDICTOR"] = 3 if info.dtype.kind == "f" else 2
@@ -313,17 +311,13 @@ def _profile(info: CubeInfo, like: Layout, options: OutputOptions) -> dict[str, 
         profile["ZLEVEL"] = 6
     profile |= {key.upper(): value for key, value in options.creation.items()}
     profile["COMPRESS"] = str(profile["COMPRESS"]).upper()
-    plain = profile["COMPRESS"] == "NONE"
-    profile.setdefault("BIGTIFF", _bigtiff(info, plain))
+    pixel = str(profile["INTERLEAVE"]).upper() == "PIXEL"
+    if not profile.keys() & {"TILED", "BLOCKXSIZE", "BLOCKYSIZE"}:
+        profile |= _blocks(info, like, pixel, profile["COMPRESS"] != "NONE")
+    profile.setdefault("BIGTIFF", "IF_SAFER")
     if _holds(info.dtype, info.nodata):
         profile["nodata"] = info.nodata
     return profile
-
-
-def _bigtiff(info: CubeInfo, plain: bool) -> str:
-    if not plain:
-        return "IF_SAFER"
-    return "YES" if info.nbytes > CLASSIC_TIFF_BYTES else "NO"
 
 
 def _holds(dtype: np.dtype[Any], nodata: float | None) -> bool:
@@ -361,17 +355,17 @@ def _header(
     """The directory that GDAL makes for `info` (no pixels), and the record in it."""
     from rasterio.io import MemoryFile
 
-    from hsitool.storage.gdal import GDAL_ERRORS, one_line
+    from hsitool.storage.gdal import GDAL_ERRORS, one_line, open_memory
 
     options = {**profile, "SPARSE_OK": "TRUE"}
     try:
         with MemoryFile() as memory:
-            with memory.open(**options) as dataset:
+            with open_memory(memory, **options) as dataset:
                 raster.apply(dataset, info, None)
-            with memory.open() as dataset:
+            with open_memory(memory) as dataset:
                 record = raster.record_for(info, dataset, target)
         with MemoryFile() as memory:
-            with memory.open(**options) as dataset:
+            with open_memory(memory, **options) as dataset:
                 raster.apply(dataset, info, record)
             return tiff.parse_directory(memory.read()), record
     except GDAL_ERRORS as error:

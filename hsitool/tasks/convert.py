@@ -59,7 +59,7 @@ def convert(
         "subset": None if settings.subset is None else list(vars(settings.subset).values()),
     }
     made = with_step(made, "convert", source.path, said)
-    kernel = recoding(source.info, made, settings)
+    kernel = recoding(source.info, made)
     with create_cube(target, made, source.layout, output) as sink:
         map_blocks(
             source,
@@ -96,13 +96,16 @@ def result_info(info: CubeInfo, settings: ConvertSettings) -> CubeInfo:
 
 
 def _type(name: str) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(name)
-    except TypeError:
-        dtype = np.dtype(object)
-    if dtype.kind not in "iufc" or dtype.itemsize > 16 or dtype.name == "float16":
-        raise UsageError(f"--dtype {name} is none: use uint8, int16, uint16, float32, float64, ...")
-    return dtype
+    if name not in TYPES:
+        raise UsageError(f"--dtype {name} is none of {', '.join(TYPES)}")
+    return np.dtype(name)
+
+
+TYPES = (
+    *("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
+    *("float32", "float64", "complex64", "complex128"),
+)
+"""Types of samples that GeoTIFF holds."""
 
 
 def fits(dtype: np.dtype[Any], value: float) -> bool:
@@ -120,26 +123,24 @@ def same_number(a: float | None, b: float | None) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-def recoding(
-    info: CubeInfo, made: CubeInfo, settings: ConvertSettings
-) -> Callable[[Block, Block], Block]:
+def recoding(info: CubeInfo, made: CubeInfo) -> Callable[[Block, Block], Block]:
     """The kernel: the block itself where nothing changes, else its samples in type and nodata."""
-    rewrite = settings.nodata is not None and info.nodata is not None and made.nodata is not None
-    rewrite = rewrite and not same_number(info.nodata, made.nodata)
-    if made.dtype == info.dtype and not rewrite:
+    renamed = made.nodata is not None and not same_number(info.nodata, made.nodata)
+    if made.dtype == info.dtype and not renamed:
         return unchanged
     missing = MissingRule(info.dtype, info.nodata)
-    nodata = made.nodata if rewrite else info.nodata
+    marks = renamed or made.dtype.kind in "iu"  # other types hold NaN and the former nodata
+    nodata = info.nodata if made.nodata is None else made.nodata
 
     def recode(block: Block, out: Block) -> Block:
-        absent = missing.mask(block) if missing.found(block) else None
+        absent = missing.mask(block)
         _refuse_unfit(block, absent, made.dtype)
         rounded = np.rint(block) if block.dtype.kind == "f" and out.dtype.kind in "iu" else block
         with np.errstate(invalid="ignore"):
             np.copyto(out, rounded, casting="unsafe")
-        if absent is not None:
+        if marks and absent.any():
             _mark(out, absent, nodata)
-        if rewrite:
+        if renamed and info.nodata is not None:
             _refuse_collision(out, absent, made)
         return out
 
@@ -159,24 +160,33 @@ def _mark(out: Block, absent: Block, nodata: float | None) -> None:
     out[absent] = nodata
 
 
-def _refuse_unfit(block: Block, absent: Block | None, dtype: np.dtype[Any]) -> None:
-    if dtype.kind in "fc" or block.dtype.kind == "c":
-        if block.dtype.kind == "c" and dtype.kind != "c":
-            raise DataError(f"complex samples do not fit {dtype}: use complex64 or complex128")
+def _refuse_unfit(block: Block, absent: Block, dtype: np.dtype[Any]) -> None:
+    if block.dtype.kind == "c" and dtype.kind != "c":
+        raise DataError(f"complex samples do not fit {dtype}: use complex64 or complex128")
+    if dtype.kind == "c" or np.can_cast(block.dtype, dtype, "safe"):
         return
-    limits = np.iinfo(dtype)
-    values = block if absent is None else block[~absent]
-    if values.size and (values.min() < limits.min - 0.5 or values.max() > limits.max + 0.5):
-        odd = values.min() if values.min() < limits.min else values.max()
-        raise DataError(f"a sample of {odd} does not fit {dtype}: choose a wider --dtype")
+    low, high = _limits(dtype)
+    values = block[~absent]
+    odd = values[(values < low) | (values > high)]
+    if odd.size:
+        raise DataError(f"a sample of {odd[0]} does not fit {dtype}: choose a wider --dtype")
 
 
-def _refuse_collision(out: Block, absent: Block | None, made: CubeInfo) -> None:
+def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Between which numbers a sample is rounded to one that the type holds."""
+    if dtype.kind == "f":
+        limits = np.finfo(dtype)
+        return float(limits.min), float(limits.max)
+    whole = np.iinfo(dtype)
+    return whole.min - 0.5, whole.max + 0.5
+
+
+def _refuse_collision(out: Block, absent: Block, made: CubeInfo) -> None:
     taken = out == np.asarray(made.nodata).astype(out.dtype)
-    if absent is not None:
-        taken &= ~absent
-    if taken.any():
-        raise DataError(f"a sample that is there equals the new nodata {made.nodata}: choose another")
+    if (taken & ~absent).any():
+        raise DataError(
+            f"a sample that is there equals the new nodata {made.nodata}: choose another"
+        )
 
 
 def band_image(

@@ -12,7 +12,7 @@ import numpy as np
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.blocks import Progress, fold_blocks
 from hsitool.engine.plan import Budget
-from hsitool.storage.envi_header import COMMENT, list_of
+from hsitool.storage.envi_header import is_comment, list_of
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.tasks.convert import same_number
@@ -75,7 +75,9 @@ def compare(
         if pixels.samples:
             where = f"band {pixels.band}, row {pixels.row}, column {pixels.column}"
             share = f"{pixels.samples} of {a.info.bands * a.info.whole.pixels} samples"
-            found.insert(0, Difference("pixels", share, f"by up to {pixels.largest:g}, first {where}"))
+            found.insert(
+                0, Difference("pixels", share, f"by up to {pixels.largest:g}, first {where}")
+            )
     return found
 
 
@@ -157,13 +159,15 @@ ITEMS: dict[str, Callable[[Any, Any], bool]] = {
 def _compare_headers(a: Mapping[str, str], b: Mapping[str, str]) -> list[Difference]:
     """Unknown ENVI header keys decide; comments and copies of other items do not."""
     found = []
-    for key in dict.fromkeys([*a, *b]):
+    for key in (k for k in dict.fromkeys([*a, *b]) if not is_comment(k)):
         x, y = a.get(key), b.get(key)
         if x is not None and y is not None and _words(x) == _words(y):
             continue
-        decides = key not in SHOWN_ELSEWHERE and key != COMMENT
-        name = "header comments" if key == COMMENT else f"header item '{key}'"
-        found.append(Difference(name, *_shortest_texts(x, y), decides))
+        decides = key not in SHOWN_ELSEWHERE
+        found.append(Difference(f"header item '{key}'", *_shortest_texts(x, y), decides))
+    remarks = [[text for key, text in items.items() if is_comment(key)] for items in (a, b)]
+    if remarks[0] != remarks[1]:
+        found.append(Difference("header comments", *_shortest_texts(*remarks), False))
     return found
 
 
@@ -185,9 +189,9 @@ def _compare_layouts(a: CubeReader, b: CubeReader) -> list[Difference]:
         x, y = getattr(a.layout, name), getattr(b.layout, name)
         if x != y:
             found.append(Difference(name.replace("_", " "), str(x), str(y), False))
-    blocks = [f"{r.layout.block_rows} x {r.layout.block_columns}" for r in (a, b)]
-    if blocks[0] != blocks[1]:
-        found.append(Difference("blocks", *blocks, False))
+    x, y = (f"{r.layout.block_rows} x {r.layout.block_columns}" for r in (a, b))
+    if x != y:
+        found.append(Difference("blocks", x, y, False))
     return found
 
 

@@ -91,7 +91,8 @@ def spacing(info: CubeInfo) -> dict[str, Any] | None:
         "max_step_nm": float(forward.max()) if forward.size else None,
         "descending": bool(np.median(steps) < 0),
         "step_backs": [
-            {"after_band": int(b) + 1, "step_nm": float(steps[b])} for b in np.flatnonzero(along <= 0)
+            {"after_band": int(b) + 1, "step_nm": float(steps[b])}
+            for b in np.flatnonzero(along <= 0)
         ],
         "gaps": [{"after_band": int(e), "step_nm": float(steps[e - 1])} for e in sorted(ends)],
     }

@@ -145,7 +145,9 @@ def empty_bands(source: CubeReader, budget: Budget) -> list[int]:
             width = min(info.columns, 1024)
             tile = Tile(row, (info.columns - width) // 2, 1, width)
             block = source.read(tile, suspects)
-            suspects = [b for b, samples in zip(suspects, block, strict=True) if _all(rule, samples)]
+            suspects = [
+                b for b, samples in zip(suspects, block, strict=True) if _all(rule, samples)
+            ]
     if not suspects:
         return []
 

@@ -158,7 +158,9 @@ def places_of(info: CubeInfo, path: Path) -> list[Place]:
 
 
 def _csv_places(info: CubeInfo, path: Path, text: str) -> list[Place]:
-    rows = [{k.strip().lower(): v for k, v in r.items() if k} for r in csv.DictReader(text.splitlines())]
+    rows = [
+        {k.strip().lower(): v for k, v in r.items() if k} for r in csv.DictReader(text.splitlines())
+    ]
     head = set(rows[0]) if rows else set()
     systems = (
         (("row", "column"), at),
@@ -197,5 +199,7 @@ def _geojson_places(info: CubeInfo, path: Path, text: str) -> list[Place]:
             name = known.get("name") or known.get("id") or feature.get("id")
             places.append(at_lonlat(info, lon, lat, None if name is None else str(name)))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(f"{path}: not a GeoJSON of points: {type(error).__name__} {error}") from None
+        raise DataError(
+            f"{path}: not a GeoJSON of points: {type(error).__name__} {error}"
+        ) from None
     return places

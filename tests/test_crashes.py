@@ -102,9 +102,16 @@ def command(cube: Path, folder: Path, kind: str = "plain", memory: str = "300MB"
 
 
 def start(words: list[str], **options: Any) -> subprocess.Popen[str]:
-    """Start a run whose output is caught."""
+    """Start a run whose output is caught, and that hears all signals unless told otherwise."""
     pipe = subprocess.PIPE
+    options = {"preexec_fn": hear} | options
     return subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, **options)
+
+
+def hear() -> None:
+    """Heed SIGINT and SIGHUP, even if these tests were started in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def held(words: list[str], folder: Path, **options: Any) -> subprocess.Popen[str]:
@@ -428,4 +435,38 @@ def test_a_fault_in_any_stage_ends_the_run(
     assert is_one_line(errors), errors
     assert said in errors
     assert contents(folder) == before
+    assert not parts(folder)
+
+
+# A signal between the renames of a commit
+
+SIGNALLED = """
+import os, sys
+from pathlib import Path
+from hsitool.cli.main import main
+
+number, rename = int(sys.argv.pop(1)), Path.replace
+
+def signalled(part, target):
+    os.kill(os.getpid(), number)
+    return rename(part, target)
+
+Path.replace = signalled
+main()
+"""
+"""Runs the command line with a signal before each rename."""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_output_takes_its_name_waits(
+    small: Path, folder: Path, number: signal.Signals, code: int
+) -> None:
+    before = filled(folder, former=True)
+    words = command(small, folder, "envi")[3:]
+    result, errors = outcome([sys.executable, "-c", SIGNALLED, str(int(number)), *words])
+    assert result == code
+    assert is_one_line(errors), errors
+    after = contents(folder)
+    assert sorted(after) == ["out.hdr", "out.img", "out.tif", "out.tif.aux.xml"]
+    assert all(after[n] != before[n] for n in ("out.hdr", "out.img"))
     assert not parts(folder)

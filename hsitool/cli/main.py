@@ -102,7 +102,18 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
 
 def _stop(number: int, _: FrameType | None) -> None:
     _deaf()  # once is enough: a second one must not disturb the clearing away
+    sys.unraisablehook = _again
     raise Stopped(number)
+
+
+def _again(lost: sys.UnraisableHookArgs) -> None:
+    """Stop a little later where Python swallowed it, as in a callback of the import system."""
+    if not isinstance(lost.exc_value, Stopped):
+        sys.__unraisablehook__(lost)
+        return
+    number = lost.exc_value.number
+    signal.signal(signal.SIGALRM, lambda *_: _stop(number, None))
+    signal.setitimer(signal.ITIMER_REAL, 0.005)
 
 
 def _deaf() -> None:

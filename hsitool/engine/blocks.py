@@ -104,9 +104,7 @@ class _Pipeline(Generic[T]):
             (_memory(source.buffer_bytes(plan.largest, bands)), _memory(spare_bytes))
             for _ in range(min(plan.slots, len(plan)))
         ]
-        # One reader keeps plain files sequential; packed files are unpacked by all cores.
-        readers = 1 if source.layout.raw else budget.workers
-        self._readers = ThreadPoolExecutor(readers, "read")
+        self._readers = ThreadPoolExecutor(plan.readers, "read")
         self._workers = ThreadPoolExecutor(budget.workers, "compute")
 
     def __enter__(self) -> _Pipeline[T]:

@@ -39,13 +39,15 @@ class Budget:
 class Plan:
     """Tiles that cover `window` in reading order, of which `slots` are alive at a time.
 
-    Borders lie at multiples of `height` and `width` of the whole cube, as blocks do.
+    Borders lie at multiples of `height` and `width` of the whole cube, as blocks do. One reader
+    keeps plain files sequential; packed files are unpacked by as many as the memory allows.
     """
 
     window: Tile
     height: int
     width: int
     slots: int
+    readers: int
 
     def __iter__(self) -> Iterator[Tile]:
         for row, height in _pieces(self.window.row, self.window.height, self.height):
@@ -80,25 +82,29 @@ def plan_tiles(
     Raises:
         UsageError: not even one row of a tile fits the memory.
     """
-    rows, columns = window.height, window.width
     packed = [layout for layout in layouts if not layout.raw]
-    height = min(rows, math.lcm(*(layout.block_rows for layout in packed)))
-    tiled = [layout.block_columns for layout in layouts if layout.block_columns < columns]
-    width = min(columns, math.lcm(*tiled)) if tiled else columns
-    reserved = PROCESS_BYTES + (PACKED_BYTES if packed else 0)
-    row = width * bytes_per_pixel
-    if (fitting := (budget.memory - reserved) // row) < 1:
-        needed = math.ceil((reserved + row) / 1e6)
+    height = math.lcm(*(layout.block_rows for layout in packed))
+    tiled = [layout.block_columns for layout in layouts if layout.block_columns < window.width]
+    width = math.lcm(*tiled) if tiled else window.column + window.width
+    room = budget.memory - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
+    readers = 1
+    if unpacked := layouts[0].unpacked_bytes:
+        readers = max(1, min(budget.workers, room // 2 // unpacked))
+        room -= readers * unpacked
+    row = min(width, window.width) * bytes_per_pixel
+    if (fitting := room // row) < 1:
+        needed = math.ceil((budget.memory - room + row) / 1e6)
         raise UsageError(
-            f"one row of {width} pixels needs {needed} MB: give --max-memory {needed}MB or more"
+            f"one row of {min(width, window.width)} pixels needs {needed} MB: "
+            f"give --max-memory {needed}MB or more"
         )
-    if height > fitting:
-        height = _part_of_block(height, fitting)
+    if min(height, window.height) > fitting:
+        height = _part_of_block(min(height, window.height), fitting)
     wanted = budget.workers + 3
-    share = min(TILE_BYTES, (budget.memory - reserved) // wanted)
-    height = min(rows, height * max(1, share // (height * row)))
-    slots = max(1, min(wanted, (budget.memory - reserved) // (height * row)))
-    return Plan(window, height, width, slots)
+    share = min(TILE_BYTES, room // wanted)
+    height *= max(1, share // (height * row))
+    slots = max(1, min(wanted, room // (min(height, window.height) * row)))
+    return Plan(window, height, width, slots, readers)
 
 
 def _part_of_block(height: int, fitting: int) -> int:

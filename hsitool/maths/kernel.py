@@ -18,6 +18,7 @@ Flags = NDArray[np.bool_]
 
 SMALL_PRODUCT = 1_000_000  # multiplications up to which OpenBLAS spares itself to pack operands
 LONGEST_CHUNK = {PIXELS: 8192, BANDS: 1024}
+SHORTEST_CHUNK = 256
 
 
 def output_dtype(dtype: DTypeLike) -> np.dtype[Any]:

@@ -198,10 +198,10 @@ class _Run:
 
 
 def _groups(rows: Integers, size: int) -> Iterator[Integers]:
-    """Parts of `rows` that follow one another, of nearly equal length and none above `size`."""
+    """Parts of `rows` that follow one another, of `size` (whole vector registers) and a rest."""
     for part in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
-        if part.size > 0:
-            yield from np.array_split(part, -(-part.size // size))
+        for start in range(0, part.size, size):
+            yield part[start : start + size]
 
 
 def _as_slice(rows: Integers) -> slice:

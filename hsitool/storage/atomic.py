@@ -11,6 +11,8 @@ import fcntl
 import os
 import secrets
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,7 @@ from hsitool.errors import DataError, UsageError
 
 SUFFIX = ".hsitool-part"
 LOCK = "lock"
+SPARE_BYTES = 2**17
 ABANDONED_SECONDS = 60
 """A folder without a lock is taken for a leftover after this time."""
 
@@ -28,14 +31,19 @@ class PartFolder:
     """A hidden, locked folder beside an output; what is in it takes its place on `commit`."""
 
     def __init__(self, target: Path) -> None:
+        self.target = target
         remove_leftovers(target.parent)
         self.path = target.parent / f".{target.name[:150]}.{secrets.token_hex(4)}{SUFFIX}"
         self._lock = -1
-        with told_of(target):
-            self.path.mkdir()
-            self._lock = os.open(self.path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL)
-            _lock(self._lock)
-            (self.path / "new").rename(self.path / LOCK)
+        try:
+            with told_of(target):
+                self.path.mkdir()
+                self._lock = os.open(self.path / "new", os.O_RDWR | os.O_CREAT | os.O_EXCL)
+                _lock(self._lock)
+                (self.path / "new").rename(self.path / LOCK)
+        except BaseException:
+            self.discard()
+            raise
 
     def commit(self, outputs: Iterable[tuple[Path, Path]], stale: Iterable[Path] = ()) -> None:
         """Flush (part, target) pairs, then let them take their names, in this order.
@@ -50,10 +58,11 @@ class PartFolder:
         for part, target in pairs:
             with told_of(target):
                 _flush(part)
-        with self._put_away(path for path in stale if path.is_file()):
-            _rename(*pairs[0])
-        for part, target in pairs[1:]:
-            _rename(part, target)
+        with undisturbed():
+            with self._put_away(path for path in stale if path.is_file()):
+                _rename(*pairs[0])
+            for part, target in pairs[1:]:
+                _rename(part, target)
         self.discard()
 
     @contextmanager
@@ -71,12 +80,47 @@ class PartFolder:
                 place.rename(path)
             raise
 
+    def require_room(self) -> None:
+        """Fail where the disk has just become full, by its size or by a quota.
+
+        Raises:
+            DataError: not even `SPARE_BYTES` more can be written.
+        """
+        with told_of(self.target):
+            fd = os.open(self.path / "spare", os.O_WRONLY | os.O_CREAT, 0o600)
+            try:
+                os.posix_fallocate(fd, 0, SPARE_BYTES)
+            finally:
+                os.close(fd)
+            (self.path / "spare").unlink()
+
     def discard(self) -> None:
         """Remove the folder and all that is still in it."""
-        if self._lock >= 0:
+        with undisturbed():
             shutil.rmtree(self.path, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = -1
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Signals that would end the process wait until the block is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python handles signals in the main thread only
+        return
+    waiting: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    former = {n: h for n in numbers if callable(h := signal.getsignal(n))}
+    try:
+        for number in former:
+            signal.signal(number, lambda arrived, _: waiting.append(arrived))
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        for late in waiting:
+            signal.raise_signal(late)
 
 
 def _flush(path: Path) -> None:

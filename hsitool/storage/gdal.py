@@ -7,8 +7,7 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +59,24 @@ def _hush() -> None:
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
+class _Notes(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(" ".join(record.getMessage().split()))
+
+
 @contextmanager
 def complaints() -> Iterator[list[str]]:
     """What GDAL says meanwhile though it goes on."""
-    said: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("rasterio")
-    logger.addHandler(handler)
+    notes, logger = _Notes(), logging.getLogger("rasterio")
+    logger.addHandler(notes)
     try:
-        yield said
+        yield notes.texts
     finally:
-        logger.removeHandler(handler)
+        logger.removeHandler(notes)
 
 
 def one_line(error: BaseException) -> str:

@@ -18,6 +18,9 @@ MAP = ("map info", "projection info", "coordinate system string")
 KEYS = (*MAP, "geo points", "rpc info")
 """The header items that say where the pixels are."""
 
+WHOLE_IMAGE = {"TILE_ROW_OFFSET": "0", "TILE_COL_OFFSET": "0", "ENVI_RPC_EMULATION": "0"}
+"""What ENVI's polynomials have beside the usual ones: without it GDAL does not write them."""
+
 NOTHING: dict[str, Any] = {"crs": None, "transform": None, "gcps": (), "gcps_crs": None, "rpcs": {}}
 
 
@@ -159,7 +162,8 @@ def to_items(info: CubeInfo) -> dict[str, str]:
     if info.gcps and _is_geographic(info.gcps_crs):
         items |= _written(info.replace(crs=None, transform=None, rpcs={}), ("geo points",))
     if info.rpcs:
-        items |= _written(info.replace(crs=None, transform=None, gcps=()), ("rpc info",))
+        rpcs = {**WHOLE_IMAGE, **info.rpcs}
+        items |= _written(info.replace(crs=None, transform=None, gcps=(), rpcs=rpcs), ("rpc info",))
     return items
 
 

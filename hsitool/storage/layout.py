@@ -11,7 +11,8 @@ from hsitool.storage.raw import Interleave
 class Layout:
     """Format, order of the samples, and the blocks in which they can be read.
 
-    `raw` files can be read from any row at no extra cost; the others by whole blocks.
+    `raw` files can be read from any row at no extra cost; the others by whole blocks, for which
+    each reading thread holds `unpacked_bytes`.
     """
 
     format: str
@@ -21,3 +22,4 @@ class Layout:
     compression: str = "none"
     byte_order: str = "little"
     raw: bool = False
+    unpacked_bytes: int = 0

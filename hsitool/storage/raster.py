@@ -17,6 +17,7 @@ from hsitool.errors import DataError
 from hsitool.storage import envi, georeference, wavelengths
 from hsitool.storage.envi_header import KNOWN_KEYS, is_comment, read_header
 from hsitool.storage.layout import Layout
+from hsitool.storage.raw import Interleave
 from hsitool.storage.record import decode, encode
 from hsitool.storage.wavelengths import SpectralTexts, warn
 
@@ -227,10 +228,16 @@ def layout_words(dataset: Any) -> Layout:
     """The layout in the words of `info`."""
     structure = dataset.tags(ns="IMAGE_STRUCTURE")
     height, width = dataset.block_shapes[0]
+    interleave = INTERLEAVES.get(structure.get("INTERLEAVE", ""), "band")
+    depth = dataset.count if interleave == "pixel" else 1
     return Layout(
         format={"GTiff": "GeoTIFF"}.get(dataset.driver, dataset.driver),
-        interleave={"PIXEL": "pixel", "LINE": "line"}.get(structure.get("INTERLEAVE", ""), "band"),  # type: ignore[arg-type]
+        interleave=interleave,
         block_rows=height,
         block_columns=width,
         compression=structure.get("COMPRESSION", "none").lower(),
+        unpacked_bytes=height * width * depth * np.dtype(dataset.dtypes[0]).itemsize,
     )
+
+
+INTERLEAVES: dict[str, Interleave] = {"PIXEL": "pixel", "LINE": "line"}

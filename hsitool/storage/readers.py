@@ -233,7 +233,7 @@ def _open_raster(
             wavelengths.warn(f"{path}: its mask band is not read: give nodata a value of its own")
     raw = _tiff_layout(path) if is_tiff else None
     if raw is None or (raw.shape, raw.dtype.newbyteorder("=")) != (info.shape, info.dtype):
-        _refuse_absurd_blocks(path, info, layout)
+        _refuse_absurd_blocks(path, layout)
         return RasterioReader(path, info, layout, files)
     order = byte_order(raw.dtype)
     words = Layout(
@@ -242,11 +242,9 @@ def _open_raster(
     return RawReader(path, info, words, raw, (path, *(f for f in files if f != path)))
 
 
-def _refuse_absurd_blocks(path: Path, info: CubeInfo, layout: Layout) -> None:
+def _refuse_absurd_blocks(path: Path, layout: Layout) -> None:
     """GDAL would make room for a whole block before it finds that the file is damaged."""
-    depth = info.bands if layout.interleave == "pixel" else 1
-    size = layout.block_rows * layout.block_columns * depth * info.dtype.itemsize
-    if size > MAX_BLOCK_BYTES:
+    if (size := layout.unpacked_bytes) > MAX_BLOCK_BYTES:
         raise DataError(f"{path}: blocks of {size / 1e9:.1f} GB: too large, or the file is damaged")
 
 

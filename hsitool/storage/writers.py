@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -127,7 +127,7 @@ class RawWriter(CubeWriter):
                 self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
                 os.pwrite(self._fd, head, 0)
                 os.ftruncate(self._fd, size)
-        except DataError:
+        except BaseException:
             self.discard()
             raise
 
@@ -199,7 +199,8 @@ class RasterioWriter(CubeWriter):
             self._dataset.close()
         except GDAL_ERRORS as error:
             raise self._failure(one_line(error)) from error
-        # GDAL's last flush tells nobody when the disk is full: look at what it left.
+        # GDAL's last flush tells nobody that the disk is full: look at what it left.
+        self._folder.require_room()
         if not tiff.is_complete(self._part):
             raise self._failure("blocks are missing after the last flush")
         self._folder.commit([(self._part, self.target)], stale_sidecars(self.target))
@@ -352,21 +353,34 @@ def _blocks(info: CubeInfo, like: Layout, pixel: bool, packed: bool) -> dict[str
 def _header(
     info: CubeInfo, profile: Mapping[str, Any], target: Path
 ) -> tuple[tiff.Directory, str | None]:
-    """The directory that GDAL makes for `info` (no pixels), and the record in it."""
+    """The directory that GDAL makes for `info` (no pixels), and the record in it.
+
+    Raises:
+        UsageError: GDAL refuses, or passes over a creation option.
+    """
+    from hsitool.storage.gdal import GDAL_ERRORS, complaints, one_line, open_memory
+
+    with complaints() as said:
+        try:
+            with _empty(info, profile, None) as memory, open_memory(memory) as dataset:
+                record = raster.record_for(info, dataset, target)
+            with _empty(info, profile, record) as memory:
+                directory = tiff.parse_directory(memory.read())
+        except (*GDAL_ERRORS, TypeError) as error:
+            raise UsageError(f"GDAL refuses to make {target.name}: {one_line(error)}") from error
+    if odd := next((text for text in said if "creation option" in text), None):
+        raise UsageError(f"GDAL refuses to make {target.name}: {odd}")
+    return directory, record
+
+
+@contextlib.contextmanager
+def _empty(info: CubeInfo, profile: Mapping[str, Any], record: str | None) -> Iterator[Any]:
+    """A GeoTIFF in memory that holds all of `info` but no pixels."""
     from rasterio.io import MemoryFile
 
-    from hsitool.storage.gdal import GDAL_ERRORS, one_line, open_memory
+    from hsitool.storage.gdal import open_memory
 
-    options = {**profile, "SPARSE_OK": "TRUE"}
-    try:
-        with MemoryFile() as memory:
-            with open_memory(memory, **options) as dataset:
-                raster.apply(dataset, info, None)
-            with open_memory(memory) as dataset:
-                record = raster.record_for(info, dataset, target)
-        with MemoryFile() as memory:
-            with open_memory(memory, **options) as dataset:
-                raster.apply(dataset, info, record)
-            return tiff.parse_directory(memory.read()), record
-    except GDAL_ERRORS as error:
-        raise UsageError(f"GDAL refuses to make {target.name}: {one_line(error)}") from error
+    with MemoryFile() as memory:
+        with open_memory(memory, **profile, SPARSE_OK="TRUE") as dataset:
+            raster.apply(dataset, info, record)
+        yield memory

@@ -165,20 +165,21 @@ def _refuse_unfit(block: Block, absent: Block, dtype: np.dtype[Any]) -> None:
         raise DataError(f"complex samples do not fit {dtype}: use complex64 or complex128")
     if dtype.kind == "c" or np.can_cast(block.dtype, dtype, "safe"):
         return
-    low, high = _limits(dtype)
+    low, end = _limits(dtype, whole=block.dtype.kind in "iu")
     values = block[~absent]
-    odd = values[(values < low) | (values > high)]
+    odd = values[(values < low) | (values >= end)]
     if odd.size:
         raise DataError(f"a sample of {odd[0]} does not fit {dtype}: choose a wider --dtype")
 
 
-def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Between which numbers a sample is rounded to one that the type holds."""
+def _limits(dtype: np.dtype[Any], *, whole: bool) -> tuple[float, float]:
+    """The least number that becomes one of the type, and the first that is too large."""
     if dtype.kind == "f":
-        limits = np.finfo(dtype)
-        return float(limits.min), float(limits.max)
-    whole = np.iinfo(dtype)
-    return whole.min - 0.5, whole.max + 0.5
+        largest = float(np.finfo(dtype).max)
+        return -largest, math.nextafter(largest, math.inf)
+    limits = np.iinfo(dtype)
+    # Halves are rounded to even numbers: the largest one is odd, the least one even.
+    return (limits.min, limits.max + 1) if whole else (limits.min - 0.5, limits.max + 0.5)
 
 
 def _refuse_collision(out: Block, absent: Block, made: CubeInfo) -> None:

@@ -90,7 +90,7 @@ def compare_info(a: CubeInfo, b: CubeInfo) -> list[Difference]:
             found.append(Difference(name, *_shortest_texts(x, y)))
     found += _compare_headers(a.header, b.header)
     if a.provenance != b.provenance:
-        found.append(Difference("provenance", *_shortest_texts(a.provenance, b.provenance), False))
+        found.append(Difference("provenance", _steps(a), _steps(b), False))
     return found
 
 
@@ -195,9 +195,16 @@ def _compare_layouts(a: CubeReader, b: CubeReader) -> list[Difference]:
     return found
 
 
+def _steps(info: CubeInfo) -> str:
+    """The commands that made a cube, in order."""
+    return ", ".join(str(step.get("command")) for step in info.provenance) or "none"
+
+
 def _shortest_texts(a: Any, b: Any) -> tuple[str, str]:
-    """Two values as short texts; of long lists the first entry that differs."""
-    if isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b) and len(a) > 6:
+    """Two values as short texts; of long lists the first entry that differs, or the lengths."""
+    if isinstance(a, tuple) and isinstance(b, tuple) and max(len(a), len(b)) > 6:
+        if len(a) != len(b):
+            return f"{len(a)} values", f"{len(b)} values"
         index = next((i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y), 0)
         return f"[{index + 1}] {_text(a[index])}", f"[{index + 1}] {_text(b[index])}"
     return _text(a), _text(b)

@@ -49,8 +49,14 @@ class Spectra:
 
 
 def spectra(source: CubeReader, places: Sequence[Place]) -> Spectra:
-    """Read the spectra of `places`: scale and offset applied, NaN for missing samples."""
+    """Read the spectra of `places`: scale and offset applied, NaN for missing samples.
+
+    Raises:
+        DataError: complex samples, or a file that fails.
+    """
     info = source.info
+    if info.dtype.kind == "c":
+        raise DataError(f"{source.path}: {info.dtype} samples do not go into a table of spectra")
     rule = MissingRule(info.dtype, info.nodata)
     scale = np.array(info.scale or (1.0,) * info.bands)
     offset = np.array(info.offset or (0.0,) * info.bands)

@@ -30,7 +30,6 @@ from processes import (
     medians,
     remove,
     run,
-    suffix_of,
     verdict,
     work_folder,
 )

@@ -98,7 +98,7 @@ def refused(code: int, said: str, *arguments: Any) -> None:
     assert all(note.startswith("hsitool: ") and "error" not in note for note in notes)
     assert error.startswith("hsitool: error: ")
     assert said in error
-    assert "unexpected" not in error
+    assert "error: unexpected" not in error
     assert answer.code == code
     assert sorted(Path().iterdir()) == before
 

@@ -125,7 +125,7 @@ def test_files_and_links_of_that_name_are_left_alone(tmp_path: Path) -> None:
 def test_refuse_existing(tmp_path: Path) -> None:
     target = tmp_path / "out"
     refuse_existing([target], overwrite=False)
-    with pytest.raises(UsageError, match="the folder of .* does not exist: make it first"):
+    with pytest.raises(UsageError, match=r"the folder of .* does not exist: make it first"):
         refuse_existing([tmp_path / "none" / "out"], overwrite=False)
     target.touch()
     refuse_existing([target], overwrite=True)

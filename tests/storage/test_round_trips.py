@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from hsitool.cube import CubeInfo, GroundControlPoint
 from hsitool.storage.layout import Layout
 from hsitool.storage.readers import open_cube
-from hsitool.storage.writers import OutputOptions, create_cube
+from hsitool.storage.writers import create_cube
 
 Copy = Callable[..., CubeInfo]
 Look = Callable[[Path], tuple[CubeInfo, Any]]

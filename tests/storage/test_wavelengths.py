@@ -286,5 +286,5 @@ def test_lengths(text: str, nm: float) -> None:
 
 @pytest.mark.parametrize("text", ["680", "nm", "680 xm", "6 8nm", "", "1e999999999999999999999nm"])
 def test_no_lengths(text: str) -> None:
-    with pytest.raises(UsageError, match="is not a length: write it as 680nm or 0.68um"):
+    with pytest.raises(UsageError, match=r"is not a length: write it as 680nm or 0\.68um"):
         length_nm(text, "band")

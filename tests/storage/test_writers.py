@@ -13,7 +13,6 @@ import pytest
 from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError, UsageError
 from hsitool.storage.layout import Layout
-from hsitool.storage.readers import open_cube
 from hsitool.storage.writers import OutputOptions, create_cube, output_paths
 
 ARRAY = cubes.spectra(3, 37, 45)

@@ -1,7 +1,8 @@
 """The engine: `map_blocks` (block in, block out) and `fold_blocks` (blocks in, one result out).
 
-Reading ahead, computing and writing behind overlap; results are used in reading order; memory is
-a fixed number of slots whose buffers are reused. Callers see none of the threads.
+Reading ahead, computing and writing behind overlap; results are used in reading order (plain files
+take their blocks in any order); memory is a fixed number of slots whose buffers are reused.
+Callers see none of the threads.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from hsitool.cube import Tile
 from hsitool.engine.plan import Budget, Plan, plan_tiles
+from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Bytes
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import CubeWriter
@@ -45,13 +47,21 @@ def map_blocks(
     per_pixel = source.buffer_bytes(one, bands) + sink.buffer_bytes(one)
     plan = plan_tiles(window, per_pixel, [source.layout, sink.layout], budget)
 
-    def compute(tile: Tile, block: Block, spare: Bytes) -> Block:
-        return kernel(block, sink.block(tile, spare))
+    def write(tile: Tile, out: Block) -> None:
+        sink.write(tile.moved(-window.row, -window.column), out)
+
+    def compute(tile: Tile, block: Block, spare: Bytes) -> Block | None:
+        out = kernel(block, sink.block(tile, spare))
+        if not sink.any_order:
+            return out
+        write(tile, out)  # by all cores: one alone would hold up a mere copy
+        return None
 
     spare_bytes = sink.buffer_bytes(plan.largest)
     with _Pipeline(source, plan, compute, bands, spare_bytes, budget) as pipeline:
-        for done, (tile, out) in enumerate(pipeline, 1):
-            sink.write(tile.moved(-window.row, -window.column), out)
+        for done, (tile, result) in enumerate(pipeline, 1):
+            if result is not None:
+                write(tile, result)
             if progress is not None:
                 progress(done, len(plan))
 
@@ -65,15 +75,16 @@ def fold_blocks(
     budget: Budget,
     bands: Sequence[int] | None = None,
     extra_bytes_per_pixel: int = 0,
+    beside: Sequence[Layout] = (),
     progress: Progress | None = None,
 ) -> R:
     """Merge `measure(tile, block)` of every block, in reading order, into `start`.
 
-    `extra_bytes_per_pixel` is what `measure` itself needs. It is called from several threads at
-    once, `merge` from one.
+    `extra_bytes_per_pixel` is what `measure` itself needs, `beside` the layouts of other files that
+    it reads at the same tiles. It is called from several threads at once, `merge` from one.
     """
     per_pixel = source.buffer_bytes(Tile(0, 0, 1, 1), bands) + extra_bytes_per_pixel
-    plan = plan_tiles(source.info.whole, per_pixel, [source.layout], budget)
+    plan = plan_tiles(source.info.whole, per_pixel, [source.layout, *beside], budget)
 
     def compute(tile: Tile, block: Block, _: Bytes) -> T:
         return measure(tile, block)

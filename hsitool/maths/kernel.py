@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hsitool.maths.missing import MissingRule, all_finite, any_in_windows
+from hsitool.maths.missing import MissingRule, any_in_windows
 from hsitool.maths.operator import SpectralOperator
 from hsitool.maths.plan import BANDS, GROUP, PIXELS, Span, make_plan
 
@@ -97,23 +97,40 @@ class BandedKernel:
 
     def _carry_out(self, span: Span, chunk: Samples, result: Samples, axis: int) -> None:
         """Fill `result` with the outputs of a span; all arrays are (lines, bands, samples)."""
-        missing = self._rule.mask(chunk) if self._rule.marks(chunk) else None
+        if not _scratch.expects_missing and self._filled(span, chunk, result, axis):
+            return
+        missing = self._rule.mask(chunk) if self._rule.found(chunk) else None
+        _scratch.expects_missing = missing is not None
         if missing is not None and missing.all():
             result[...] = np.nan
             return
         samples, operand = self._operands(span, chunk, missing, axis)
-        if missing is None and self._rule.floating and not all_finite(operand):
-            missing = self._rule.mask(chunk)
-            samples, operand = self._operands(span, chunk, missing, axis)
         for product in span.products:
             product(operand, result)
-        if span.anchors is not None:
-            result += samples[:, span.anchors]
-        if span.bias is not None:
-            result += span.bias
+        _finish(span, samples, result)
         if missing is not None:
             blank = any_in_windows(missing, span.length)[:, span.starts]
             np.copyto(result, np.nan, where=blank)
+
+    def _filled(self, span: Span, chunk: Samples, result: Samples, axis: int) -> bool:
+        """Fill `result` if no sample is missing; False, and `result` is spoilt, where one is.
+
+        Samples are looked at right after their use, since they are in the cache then: looking
+        first would fetch all of them twice from the memory.
+        """
+        samples, operand = self._operands(span, chunk, None, axis)
+        looked_at = 0
+        for product in span.products:
+            product(operand, result)
+            reached = product.bands.stop + (1 if span.differences else 0)
+            if axis == PIXELS and reached > looked_at:
+                if self._rule.found(chunk[:, looked_at:reached]):
+                    return False
+                looked_at = reached
+        if looked_at < chunk.shape[BANDS] and self._rule.found(chunk[:, looked_at:]):
+            return False
+        _finish(span, samples, result)
+        return True
 
     def _operands(
         self, span: Span, chunk: Samples, missing: Flags | None, axis: int
@@ -126,6 +143,14 @@ class BandedKernel:
         if missing is not None:
             np.copyto(samples, 0, where=missing)
         return samples, _differences(samples, axis) if span.differences else samples
+
+
+def _finish(span: Span, samples: Samples, result: Samples) -> None:
+    """Add to the products what is not one of them."""
+    if span.anchors is not None:
+        result += samples[:, span.anchors]
+    if span.bias is not None:
+        result += span.bias
 
 
 def _differences(values: Samples, axis: int) -> Samples:
@@ -145,6 +170,7 @@ class _Scratch(threading.local):
     """Working memory that each thread keeps from chunk to chunk, as fresh pages are slow."""
 
     def __init__(self) -> None:
+        self.expects_missing = False  # as the last chunk had missing samples
         self._buffers: dict[str, NDArray[np.uint8]] = {}
 
     def like(
@@ -198,4 +224,4 @@ def _pixels_a_chunk(operator: SpectralOperator, axis: int) -> int:
     """Pixels whose products are small enough for BLAS's fast path."""
     group = GROUP[axis]
     multiplications = group * (group + operator.weights.shape[1])
-    return int(min(LONGEST_CHUNK[axis], max(1024, SMALL_PRODUCT // multiplications)))
+    return int(min(LONGEST_CHUNK[axis], max(SHORTEST_CHUNK, SMALL_PRODUCT // multiplications)))

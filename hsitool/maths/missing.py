@@ -21,12 +21,26 @@ class MissingRule:
 
     def __init__(self, dtype: DTypeLike, nodata: float | None = None) -> None:
         self.dtype = np.dtype(dtype)
-        self.floating = self.dtype.kind == "f"
+        self.floating = self.dtype.kind in "fc"
         self.nodata = _stored(self.dtype, nodata)
 
-    def marks(self, samples: Samples) -> bool:
-        """Whether any sample equals nodata."""
-        return self.nodata is not None and bool((samples == self.nodata).any())
+    def found(self, samples: Samples) -> bool:
+        """Whether any sample is missing.
+
+        Least and greatest value tell most often, in two fast passes: NaN stays in them, infinity
+        is one of them, and a nodata outside of them is not there.
+        """
+        if self.nodata is None and not self.floating:
+            return False
+        if samples.ndim > 1 and samples.strides[-2] < samples.strides[-1]:
+            samples = samples.swapaxes(-1, -2)  # along the memory NumPy is three times as fast
+        least = np.minimum.reduce(samples, axis=None)
+        greatest = np.maximum.reduce(samples, axis=None)
+        if self.floating and not (np.isfinite(least) and np.isfinite(greatest)):
+            return True
+        if self.nodata is None or not least <= self.nodata <= greatest:
+            return False
+        return bool((samples == self.nodata).any())
 
     def mask(self, samples: Samples) -> Flags:
         """True where a sample is missing; the same shape and memory order."""
@@ -44,22 +58,12 @@ def _stored(dtype: np.dtype[Any], nodata: float | None) -> Any:
     """`nodata` as a number of that type; None where none can be equal to it."""
     if nodata is None or not np.isfinite(nodata):
         return None
-    if dtype.kind == "f":
+    if dtype.kind in "fc":
         with np.errstate(over="ignore"):
             return dtype.type(nodata)
     limits = np.iinfo(dtype)
     fits = float(nodata).is_integer() and limits.min <= int(nodata) <= limits.max
     return dtype.type(int(nodata)) if fits else None
-
-
-def all_finite(samples: Samples) -> bool:
-    """False where a sample of (lines, bands, samples) is NaN or infinite, or its square is.
-
-    Dot products along the contiguous axis keep what is not finite, and take one fast pass.
-    """
-    if samples.strides[-2] < samples.strides[-1]:
-        samples = samples.swapaxes(-1, -2)
-    return bool(np.isfinite(np.vecdot(samples, samples)).all())
 
 
 def any_in_windows(missing: Flags, length: int) -> Flags:

@@ -51,6 +51,8 @@ class MatrixProduct:
 class CopyProduct:
     """Bands that pass unchanged, bit by bit."""
 
+    bands: slice
+
     def __call__(self, values: Samples, out: Samples) -> None:
         """Copy `values` (lines, bands, samples)."""
         np.copyto(out, values, casting="same_kind")
@@ -142,7 +144,7 @@ class _Run:
     def _products(self, axis: int) -> Iterator[Product]:
         """What fills the span; bands and outputs count from its first ones."""
         if self.kind == COPY:
-            yield CopyProduct()
+            yield CopyProduct(slice(0, len(self.rows)))
             return
         band, output = self.operator.first[self.rows[0]], self.rows[0]
         left, even = self.rows, self._even_stretch()
@@ -151,7 +153,8 @@ class _Run:
             start = int(self.operator.first[even[0]] - band)
             product = EvenProduct(weights, start, _as_slice(even - output))
             yield product
-            left = np.setdiff1d(left, even[product.rim[0] : len(even) - product.rim[1]])
+            done = even[product.rim[0] : len(even) - product.rim[1]]
+            left = left[(left < done[0]) | (left > done[-1])]
         for rows in _groups(left, GROUP[axis]):
             matrix = self._matrix(rows)
             start = int(self.operator.first[rows[0]] - band)

@@ -79,7 +79,7 @@ def savgol_operator(
     check_savgol(len(x), window, degree, deriv)
     first, length = _windows(len(x), segments, window, degree)
     weights = np.zeros((len(x), window))
-    for size in np.unique(length[length > 0]).tolist():
+    for size in sorted(set(length[length > 0].tolist())):
         rows = np.flatnonzero(length == size)
         windows = x[first[rows, None] + np.arange(size)]
         weights[rows, :size] = savgol_weights(windows, x[rows], degree, deriv)

@@ -58,6 +58,8 @@ MAX_SIDE, MAX_BANDS, MAX_BYTES = 2**31, 2**20, 2**60
 
 def header_of(data: Path) -> Path | None:
     """The header beside a data file, or None."""
+    if not data.name:
+        return None  # a folder such as . or /
     for name in (data.name + ".hdr", data.stem + ".hdr", data.name + ".HDR", data.stem + ".HDR"):
         if (path := data.with_name(name)).is_file() and path != data:
             return path

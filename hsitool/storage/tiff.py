@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hsitool.errors import DataError
+from hsitool.errors import DataError, UsageError
 from hsitool.storage.raw import Index, RawLayout
 
 WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
@@ -185,11 +185,11 @@ def grid(directory: Directory) -> RawLayout | None:
 
 def _sample_type(directory: Directory) -> np.dtype[Any] | None:
     """The one type of all samples, or None where it is not one that NumPy has."""
-    bits = np.unique(directory.values.get(BITS, np.array([1])))
-    kinds = np.unique(directory.values.get(SAMPLE_FORMAT, np.array([1])))
-    if bits.size != 1 or kinds.size != 1:
+    bits = {int(v) for v in directory.values.get(BITS, (1,))}
+    kinds = {int(v) for v in directory.values.get(SAMPLE_FORMAT, (1,))}
+    if len(bits) != 1 or len(kinds) != 1:
         return None
-    kind, width = SAMPLE_KINDS.get(int(kinds[0])), int(bits[0])
+    kind, width = SAMPLE_KINDS.get(kinds.pop()), bits.pop()
     known = {"u": (8, 16, 32, 64), "i": (8, 16, 32, 64), "f": (32, 64), "c": (64, 128)}
     if kind is None or width not in known[kind]:
         return None
@@ -201,6 +201,9 @@ def laid_out(directory: Directory) -> tuple[bytes, RawLayout, int]:
 
     The result is readable front to back (a streamable TIFF): header, directory, values, pixels.
     Returns the bytes before the pixels, the layout of the pixels, and the size of the file.
+
+    Raises:
+        UsageError: a classic TIFF cannot hold so much.
     """
     found = grid(directory)
     if found is None:
@@ -215,14 +218,12 @@ def laid_out(directory: Directory) -> tuple[bytes, RawLayout, int]:
     entries[where] = (kind, relative)
     start = -(-len(_serialised(directory, entries)) // PAGE) * PAGE
     entries[where] = (kind, relative + start)
+    size = start + int(counts.sum())
+    if not directory.big and size > MAX_CLASSIC_BYTES:
+        raise UsageError(f"a classic TIFF cannot hold {size / 1e9:.2f} GB: add --co BIGTIFF=YES")
     layout = dataclasses.replace(found, offsets=(relative + start).reshape(found.offsets.shape))
     head = _serialised(directory, entries).ljust(start, b"\0")
-    return head, layout, start + int(counts.sum())
-
-
-def fits(directory: Directory) -> bool:
-    """Whether the file laid out for `directory` stays within its offsets: 4 GiB if classic."""
-    return directory.big or laid_out(directory)[2] <= MAX_CLASSIC_BYTES
+    return head, layout, size
 
 
 def _whole_blocks(layout: RawLayout) -> Index:

@@ -35,6 +35,10 @@ from hsitool.storage.raw import (
 Format = Literal["gtiff", "envi"]
 Compression = Literal["zstd", "deflate", "lzw"]
 ENVI_SUFFIXES = (".hdr", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
+OTHER_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jp2", ".nc", ".h5", ".hdf", ".zarr", ".mat", ".npy"),
+    *(".vrt", ".csv", ".json", ".xml", ".txt"),
+)
 TARGET_BLOCK_BYTES = 4 * 2**20
 MAX_BLOCK_BYTES = 8 * 2**20
 
@@ -52,6 +56,9 @@ class OutputOptions:
 
 class CubeWriter(ABC):
     """A cube being written; leaving the `with` block commits it, an exception discards it."""
+
+    any_order = False
+    """Whether several threads may write blocks at once, in any order."""
 
     def __init__(self, info: CubeInfo, layout: Layout, target: Path, folder: PartFolder) -> None:
         self.info = info
@@ -104,6 +111,8 @@ class CubeWriter(ABC):
 
 class RawWriter(CubeWriter):
     """Positioned writes of uncompressed pixels behind an optional header."""
+
+    any_order = True
 
     def __init__(
         self,
@@ -228,10 +237,19 @@ def output_paths(path: Path, options: OutputOptions) -> list[Path]:
 
 
 def output_format(path: Path, options: OutputOptions) -> Format:
-    """The format asked for, or the one that the file name says (GeoTIFF where it says none)."""
+    """The format asked for, or the one that the file name says (GeoTIFF where it says none).
+
+    Raises:
+        UsageError: the name says a format that is not written.
+    """
     if options.format is not None:
         return options.format
-    return "envi" if path.suffix.lower() in ENVI_SUFFIXES else "gtiff"
+    suffix = path.suffix.lower()
+    if suffix in OTHER_SUFFIXES:
+        raise UsageError(
+            f"{path}: {suffix} files are not written: name it .tif or .img, or give --format"
+        )
+    return "envi" if suffix in ENVI_SUFFIXES else "gtiff"
 
 
 def header_target(pixels: Path) -> Path:
@@ -286,8 +304,6 @@ def _create_geotiff(
         words = dataclasses.replace(words, compression=profile["COMPRESS"].lower())
         threads = {"NUM_THREADS": options.threads}
         return RasterioWriter(info, words, target, profile | threads, record)
-    if not tiff.fits(header):
-        header, _ = _header(info, profile | {"BIGTIFF": "YES"}, target)
     head, raw, size = tiff.laid_out(header)
     words = dataclasses.replace(words, raw=True, byte_order=byte_order(raw.dtype))
     return RawWriter(info, words, raw, target, size=size, head=head)

@@ -107,6 +107,14 @@ def _close(rtol: float) -> Callable[[Any, Any], bool]:
     return same
 
 
+def _same_transform(a: Any, b: Any) -> bool:
+    """Equal to a billionth of each entry, or of a pixel."""
+    if a is None or b is None:
+        return a is b
+    pixel = max(abs(v) for v in (*a[:2], *a[3:5]))
+    return bool(np.allclose(a, b, rtol=TRANSFORM_TOLERANCE, atol=TRANSFORM_TOLERANCE * pixel))
+
+
 def _same_flags(a: Any, b: Any) -> bool:
     """No list of bad bands means that all are good."""
     return (a is None or all(a)) if b is None else (all(b) if a is None else a == b)
@@ -145,7 +153,7 @@ ITEMS: dict[str, Callable[[Any, Any], bool]] = {
     "scale": _close(1e-12),
     "offset": _close(1e-12),
     "crs": _same_crs,
-    "transform": _close(TRANSFORM_TOLERANCE),
+    "transform": _same_transform,
     "gcps": _equal,
     "gcps_crs": _same_crs,
     "rpcs": _same_rpcs,
@@ -231,7 +239,9 @@ def _compare_pixels(
         return _apart(tile, block, b.read(tile), (a.info.nodata, b.info.nodata), rtol, atol)
 
     one = Tile(0, 0, 1, 1)
-    extra = b.buffer_bytes(one) + 20 * a.info.bands
+    # The other block, and up to six arrays of differences at once.
+    kind = np.result_type(a.info.dtype, b.info.dtype, np.float64)
+    extra = b.buffer_bytes(one) + 6 * kind.itemsize * a.info.bands
     return fold_blocks(
         a,
         measure,
@@ -239,6 +249,7 @@ def _compare_pixels(
         SAME_PIXELS,
         budget=budget,
         extra_bytes_per_pixel=extra,
+        beside=[b.layout],
         progress=progress,
     )
 
@@ -257,7 +268,9 @@ def _apart(
     absent_x, absent_y = _absent(x, nodata[0]), _absent(y, nodata[1])
     with np.errstate(invalid="ignore", over="ignore"):
         gap = np.abs(x.astype(kind) - y.astype(kind))
-        differs = ~((x == y) | (gap <= atol + rtol * np.abs(y.astype(kind))))
+        differs = x != y  # exact, also for integers beyond the digits of a float64
+        if rtol > 0 or atol > 0:
+            differs &= ~(gap <= atol + rtol * np.abs(y.astype(kind)))
     differs = (differs & ~(absent_x & absent_y)) | (absent_x != absent_y)
     count = int(differs.sum())
     if not count:

@@ -60,7 +60,8 @@ def smooth(
     budget = budget or Budget()
     if source.info.dtype.kind not in "iuf":
         raise DataError(f"{source.path}: {source.info.dtype} samples cannot be smoothed")
-    empty = empty_bands(source, budget)
+    near = None if band is None else range(band - settings.window, band + settings.window + 1)
+    empty = empty_bands(source, budget, near)
     operator = spectral_operator(source.info, settings, empty)
     made = result_info(source.info, settings)
     bands: range | None = None
@@ -129,8 +130,8 @@ def result_info(info: CubeInfo, settings: SmoothSettings) -> CubeInfo:
     return changed.replace(units=units, offset=None)
 
 
-def empty_bands(source: CubeReader, budget: Budget) -> list[int]:
-    """Good bands that hold no data at all.
+def empty_bands(source: CubeReader, budget: Budget, among: range | None = None) -> list[int]:
+    """Good bands (`among` these only, if given) that hold no data at all.
 
     Bands are looked at in a few rows first, since most cubes show data in all of them there; only
     bands that were empty so far are looked for in the whole cube.
@@ -139,7 +140,8 @@ def empty_bands(source: CubeReader, budget: Budget) -> list[int]:
     if info.dtype.kind != "f" and info.nodata is None:
         return []
     rule = MissingRule(info.dtype, info.nodata)
-    suspects = [b for b in range(info.bands) if info.good is None or info.good[b]]
+    looked_at = [b for b in range(info.bands) if among is None or b in among]
+    suspects = [b for b in looked_at if info.good is None or info.good[b]]
     for row in (info.rows // 2, info.rows // 4, 3 * info.rows // 4):
         if suspects:
             width = min(info.columns, 1024)

@@ -196,3 +196,25 @@ def test_standard_error_holds_one_line_and_no_words_of_gdal(tmp_path: Path) -> N
     assert answer.stderr.startswith("hsitool: error: ")
     assert answer.stderr.count("\n") == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cut.tif"]
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_progress_shows_on_a_terminal_unless_quiet(quiet: bool, tmp_path: Path) -> None:
+    path = cubes.write_geotiff(tmp_path / "in.tif", cubes.spectra(12, 64, 64))
+    words = ["smooth", path, "-w5", "-d2", "-o", tmp_path / "out.tif", *["--quiet"] * quiet]
+    ours, theirs = os.openpty()
+    answer = subprocess.run(
+        [sys.executable, "-m", "hsitool", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    os.write(theirs, b"the end\n")
+    os.close(theirs)
+    said = os.read(ours, 65536)
+    os.close(ours)
+    assert answer.stdout == f"{tmp_path / 'out.tif'}\n"
+    assert (b"100%" in said) is not quiet
+    assert said.startswith(b"the end") is quiet

@@ -190,6 +190,13 @@ def test_inputs_that_are_no_cubes(verb: str, name: str, content: bytes | None, c
     refused(BAD_DATA, name, verb, name, *more.get(verb, []))
 
 
+@pytest.mark.parametrize("name", [".", "..", "folder", "folder.tif", "/", "/dev/null"])
+def test_folders_and_devices_are_no_cubes(name: str, cube: Path) -> None:
+    Path("folder").mkdir()
+    Path("folder.tif").mkdir()
+    refused(BAD_DATA, name, "info", name)
+
+
 def test_truncated_files(cube: Path) -> None:
     whole = cube.read_bytes()
     Path("cut.tif").write_bytes(whole[: len(whole) - 40])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         ("x.hdr", "x.hdr: not an ENVI header"),
         ("folder.hdr", "folder.hdr: cannot read the header: Is a directory"),
         (".", "cannot be opened as a raster"),
+        ("/", "/: cannot be opened as a raster"),
     ):
         with pytest.raises(DataError, match=message) as told:
             open_cube(tmp_path / name)
@@ -276,3 +278,9 @@ def test_deliberately_broken_headers(shared_data: Path) -> None:
         for header in found:
             with pytest.raises(DataError, match=message):
                 open_cube(header, data=data)
+
+
+def test_pipes_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    with pytest.raises(DataError, match=r"pipe\.tif: is no file that can be read from any place"):
+        open_cube(tmp_path / "pipe.tif")

@@ -41,6 +41,7 @@ def test_items_come_back_as_the_text_was() -> None:
         ("{\n {1, 2}\n {3, 4}\n}", "{\n {1, 2}\n {3, 4}\n}"),
         ("{free { text}", "{free { text}"),
         ("{1,\n; a comment with {\n 2}", "{1,\n; a comment with {\n 2}"),
+        ("{1,\n; a comment with }\n 2}", "{1,\n; a comment with }\n 2}"),
         ("{stray { and\n more}", "{stray { and\n more}"),
         ("{stray { and\n more}\n\n; comment\nunknown = 1", "{stray { and\n more}"),
         ("{", None),

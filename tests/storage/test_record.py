@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hsitool.cube import CubeInfo, GroundControlPoint
+from hsitool.cube import PER_BAND_ITEMS, CubeInfo, GroundControlPoint
 from hsitool.errors import HsitoolWarning
 from hsitool.storage.record import ITEMS, decode, encode
 
@@ -98,6 +98,8 @@ def test_items_of_another_type_never_get_in(name: str, value: Any) -> None:
         found = getattr(decode(PLAIN, text, "here"), name)
     expected = getattr(FULL, name)
     assert type(found) in (type(expected), type(None))
+    if name in PER_BAND_ITEMS and found is not None:
+        assert len(found) == PLAIN.bands
     if isinstance(found, tuple) and found:
         assert {type(entry) for entry in found} <= {type(entry) for entry in expected}
 

@@ -144,6 +144,8 @@ def test_provenance_and_odd_items(
         out.write(info.whole, np.zeros(info.shape, info.dtype))
     copy(tmp_path / first, tmp_path / second)
     found, _ = look(tmp_path / second)
+    with cubes.open_quietly(tmp_path / second) as dataset:
+        assert tuple(dataset.transform)[:6] == info.transform
     for item in fields(CubeInfo):
         a, b = getattr(found, item.name), getattr(info, item.name)
         if item.name == "former_nodata":

@@ -15,8 +15,15 @@ import pytest
 from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
-from hsitool.errors import DataError, HsitoolWarning
+from hsitool.errors import DataError, HsitoolWarning, UsageError
 from hsitool.storage.readers import RasterioReader, RawReader, open_cube
+from hsitool.storage.tiff import (
+    is_complete,
+    laid_out,
+    parse_directory,
+    pixel_layout,
+    read_directory,
+)
 
 TILES = [Tile(0, 0, 37, 45), Tile(5, 3, 17, 30), Tile(36, 44, 1, 1), Tile(0, 16, 37, 16)]
 PICKS = [None, [0], [4, 1], [1, 2, 3]]
@@ -262,6 +269,47 @@ def test_headers_of_other_files_do_not_count(tmp_path: Path, other: str) -> None
         (tmp_path / "x.hdr").write_text("ENVI\nlines = {")
     with open_cube(path) as reader:
         assert reader.info.names is None
+
+
+def test_our_own_files_need_no_header_beside_them(
+    tmp_path: Path, copy: Callable[..., CubeInfo]
+) -> None:
+    """What a command has taken away does not come back from a header that lies there."""
+    array = cubes.spectra(3, 8, 5)
+    cubes.write_envi(tmp_path / "a", array, items={"my key": "S"}, extension=".img")
+    copy(tmp_path / "a.img", tmp_path / "x.tif")
+    write_header(tmp_path / "x.hdr", array, **{"band names": "{a, b, c}"})
+    with open_cube(tmp_path / "x.tif") as reader:
+        assert reader.info.names is None
+
+
+def test_runs_go_through_the_file_in_order(tmp_path: Path) -> None:
+    path = cubes.write_large(tmp_path / "x.tif", "tif-band-strip", 0.001, bands=4, columns=512)
+    with path.open("rb") as file:
+        layout = pixel_layout(read_directory(file.fileno()))
+    assert layout is not None
+    runs = layout.runs(Tile(4, 0, 8, 512), range(4))
+    assert (np.diff(runs.file) > 0).all()
+    assert runs.length.tolist() == [8 * 512 * 4] * 4
+    assert runs.buffer.tolist() == [k * 8 * 512 * 4 for k in range(4)]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 1000, 3000])
+def test_packed_files_with_missing_blocks_are_not_complete(tmp_path: Path, cut: int) -> None:
+    path = cubes.write_geotiff(
+        tmp_path / "x.tif", cubes.spectra(3, 64, 45), compress="deflate", blocks=("strip", 4)
+    )
+    assert is_complete(path)
+    data = bytearray(path.read_bytes())
+    path.write_bytes(data[:-cut] if cut else _entry(data, 279, 279, 0))
+    assert not is_complete(path)
+
+
+def test_a_classic_file_stays_below_its_limit(tmp_path: Path) -> None:
+    _, data = sound(tmp_path)
+    directory = parse_directory(_entry(data, 277, 277, 2**28))
+    with pytest.raises(UsageError, match=r"a classic TIFF cannot hold .* GB: add --co BIGTIFF=YES"):
+        laid_out(directory)
 
 
 def test_masks_and_mixed_nodata_are_told(tmp_path: Path) -> None:

@@ -83,6 +83,19 @@ def _second(step: float) -> Any:
     return np.array([2, -1, -2, -1, 2]) / (7 * step**2)
 
 
+@pytest.mark.parametrize("deriv", [0, 1, 2])
+def test_the_order_of_the_bands_makes_no_difference(deriv: int, tmp_path: Path) -> None:
+    centres = sorted([*cubes.wavelengths(26), 2600.0, 2610.0, 2625.0])
+    array = cubes.spectra(len(centres), 3, 4, "float64")
+    results = []
+    for name, step in (("up", 1), ("down", -1)):
+        path, target = tmp_path / f"{name}.tif", tmp_path / f"{name}-out.tif"
+        cubes.write_geotiff(path, array[::step], wavelength_nm=centres[::step])
+        done("smooth", path, "-w5", "-d2", "--deriv", deriv, "-o", target)
+        results.append(read(target)[::step])
+    assert_agrees(results[1], results[0], 1e-12)
+
+
 @pytest.mark.parametrize("window_degree", [(7, 2), (7, 3), (5, 4)])
 def test_short_segments_take_a_shorter_window_or_are_copied(
     window_degree: tuple[int, int], tmp_path: Path

@@ -1,8 +1,7 @@
 """The engine: `map_blocks` (block in, block out) and `fold_blocks` (blocks in, one result out).
 
-Reading ahead, computing and writing behind overlap; results are used in reading order (plain files
-take their blocks in any order); memory is a fixed number of slots whose buffers are reused.
-Callers see none of the threads.
+Reading ahead, computing and writing behind overlap; results are used in reading order; memory is
+a fixed number of slots whose buffers are reused. Callers see none of the threads.
 """
 
 from __future__ import annotations
@@ -47,21 +46,14 @@ def map_blocks(
     per_pixel = source.buffer_bytes(one, bands) + sink.buffer_bytes(one)
     plan = plan_tiles(window, per_pixel, [source.layout, sink.layout], budget)
 
-    def write(tile: Tile, out: Block) -> None:
-        sink.write(tile.moved(-window.row, -window.column), out)
-
-    def compute(tile: Tile, block: Block, spare: Bytes) -> Block | None:
-        out = kernel(block, sink.block(tile, spare))
-        if not sink.any_order:
-            return out
-        write(tile, out)  # by all cores: one alone would hold up a mere copy
-        return None
+    def compute(tile: Tile, block: Block, spare: Bytes) -> Block:
+        return kernel(block, sink.block(tile, spare))
 
     spare_bytes = sink.buffer_bytes(plan.largest)
     with _Pipeline(source, plan, compute, bands, spare_bytes, budget) as pipeline:
-        for done, (tile, result) in enumerate(pipeline, 1):
-            if result is not None:
-                write(tile, result)
+        for done, (tile, out) in enumerate(pipeline, 1):
+            # By one thread: several would wait for one another at the file's lock.
+            sink.write(tile.moved(-window.row, -window.column), out)
             if progress is not None:
                 progress(done, len(plan))
 

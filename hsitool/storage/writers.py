@@ -57,9 +57,6 @@ class OutputOptions:
 class CubeWriter(ABC):
     """A cube being written; leaving the `with` block commits it, an exception discards it."""
 
-    any_order = False
-    """Whether several threads may write blocks at once, in any order."""
-
     def __init__(self, info: CubeInfo, layout: Layout, target: Path, folder: PartFolder) -> None:
         self.info = info
         self.layout = layout
@@ -111,8 +108,6 @@ class CubeWriter(ABC):
 
 class RawWriter(CubeWriter):
     """Positioned writes of uncompressed pixels behind an optional header."""
-
-    any_order = True
 
     def __init__(
         self,

@@ -86,14 +86,8 @@ class Source(CubeReader):
 class Sink:
     """An output in memory that notes the order of what is written, and may fail at a row."""
 
-    def __init__(
-        self,
-        shape: tuple[int, int, int],
-        dtype: Any,
-        fails_at: int = -1,
-        any_order: bool = False,
-    ) -> None:
-        self.array, self.fails_at, self.any_order = np.zeros(shape, dtype), fails_at, any_order
+    def __init__(self, shape: tuple[int, int, int], dtype: Any, fails_at: int = -1) -> None:
+        self.array, self.fails_at = np.zeros(shape, dtype), fails_at
         self.info = CubeInfo(*shape, self.array.dtype)
         self.layout = Layout("made", "band", shape[1], shape[2], raw=True)
         self.tiles: list[Tile] = []
@@ -155,20 +149,6 @@ def test_blocks_are_written_in_order_though_they_are_computed_in_any(
     assert threads_of_the_engine() == []
 
 
-def test_a_sink_that_takes_any_order_is_written_by_all_workers(rng: np.random.Generator) -> None:
-    array = rng.random(SHAPE, np.float32)
-    sink = Sink(SHAPE, np.float32, any_order=True)
-
-    def slowly(block: Block, out: Block) -> Block:
-        time.sleep(0.002)
-        return doubled(block, out)
-
-    map_blocks(Source(array), slowly, sink, budget=few_rows(3))
-    np.testing.assert_array_equal(sink.array, 2 * array)
-    assert len(sink.threads) > 1 and threading.get_ident() not in sink.threads
-    assert threads_of_the_engine() == []
-
-
 @pytest.mark.parametrize("keep", [True, False])
 def test_a_kernel_may_return_its_block_or_the_spare_one(keep: bool) -> None:
     array = cubes.spectra(*SHAPE)
@@ -198,14 +178,11 @@ def test_no_more_blocks_are_read_ahead_than_there_are_slots() -> None:
 
 @pytest.mark.parametrize("where", ["read", "kernel", "write", "progress"])
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("any_order", [False, True])
-def test_a_failure_ends_the_run_and_leaves_nothing_running(
-    where: str, workers: int, any_order: bool
-) -> None:
+def test_a_failure_ends_the_run_and_leaves_nothing_running(where: str, workers: int) -> None:
     array = np.zeros(SHAPE, np.float32)
     array[0, 20, 0] = 1
     source = Source(array, fails_at=20 if where == "read" else -1)
-    sink = Sink(SHAPE, np.float32, 20 if where == "write" else -1, any_order)
+    sink = Sink(SHAPE, np.float32, fails_at=20 if where == "write" else -1)
 
     def kernel(block: Block, out: Block) -> Block:
         if where == "kernel" and block.max() > 0:
@@ -223,8 +200,7 @@ def test_a_failure_ends_the_run_and_leaves_nothing_running(
     assert reads < 40
     time.sleep(0.01)
     assert source.reads == reads
-    slots = workers + 3  # whose blocks may be written before the failure is seen
-    assert all(tile.row <= 21 + any_order * slots for tile in sink.tiles)
+    assert all(tile.row <= 21 for tile in sink.tiles)
 
 
 @pytest.mark.parametrize("where", ["read", "measure", "merge"])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from hsitool.maths.even import EvenProduct
 from hsitool.maths.missing import MissingRule, any_in_windows
 from hsitool.maths.operator import SpectralOperator
 from hsitool.maths.plan import BANDS, GROUP, PIXELS, Span, make_plan
@@ -19,6 +20,7 @@ Flags = NDArray[np.bool_]
 SMALL_PRODUCT = 1_000_000  # multiplications up to which OpenBLAS spares itself to pack operands
 LONGEST_CHUNK = {PIXELS: 8192, BANDS: 1024}
 SHORTEST_CHUNK = 256
+EVEN_CHUNK = {PIXELS: 8192, BANDS: 4096}
 
 
 def output_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -54,7 +56,9 @@ class BandedKernel:
         self._work = work_dtype(operator, dtype)
         self._rule = MissingRule(self.dtype, nodata)
         self._plans = {axis: make_plan(operator, self._work, axis) for axis in (PIXELS, BANDS)}
-        self._pixels = {axis: _pixels_a_chunk(operator, axis) for axis in (PIXELS, BANDS)}
+        self._pixels = {
+            axis: _pixels_a_chunk(operator, axis, plan) for axis, plan in self._plans.items()
+        }
         self._nowhere = np.flatnonzero(operator.length == 0)
 
     def __call__(self, block: Samples, out: Samples) -> None:
@@ -220,8 +224,10 @@ def _chunks(shape: tuple[int, ...], pixels: int) -> Iterator[tuple[slice, slice]
             yield slice(line, line + height), slice(sample, sample + pixels)
 
 
-def _pixels_a_chunk(operator: SpectralOperator, axis: int) -> int:
-    """Pixels whose products are small enough for BLAS's fast path."""
+def _pixels_a_chunk(operator: SpectralOperator, axis: int, plan: tuple[Span, ...]) -> int:
+    """Pixels whose products are small enough for BLAS's fast path; more for OpenCV's filter."""
+    if any(isinstance(product, EvenProduct) for span in plan for product in span.products):
+        return EVEN_CHUNK[axis]
     group = GROUP[axis]
     multiplications = group * (group + operator.weights.shape[1])
     return int(min(LONGEST_CHUNK[axis], max(SHORTEST_CHUNK, SMALL_PRODUCT // multiplications)))

@@ -12,6 +12,7 @@ import numpy as np
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.blocks import Progress, fold_blocks
 from hsitool.engine.plan import Budget
+from hsitool.storage import envi
 from hsitool.storage.envi_header import is_comment, list_of
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
@@ -179,11 +180,7 @@ def _compare_headers(a: Mapping[str, str], b: Mapping[str, str]) -> list[Differe
     return found
 
 
-SHOWN_ELSEWHERE = frozenset(
-    ("wavelength", "wavelength units", "fwhm", "bbl", "band names", "data ignore value")
-    + ("data gain values", "data offset values", "reflectance scale factor", "byte order")
-    + ("map info", "projection info", "coordinate system string", "geo points", "rpc info")
-)
+SHOWN_ELSEWHERE = envi.GENERATED.union(envi.FRAME)
 """Header items whose meaning other items hold."""
 
 

@@ -55,7 +55,8 @@ class CubeInfo:
     Per-band items are tuples of length `bands`, or None where the file has none. Wavelengths
     and FWHM are in nanometres; `transform` is (a, b, c, d, e, f) with x = a*col + b*row + c and
     y = d*col + e*row + f at the upper left corner of a pixel; a physical value is
-    scale * stored + offset. `header` holds ENVI header items verbatim, in file order.
+    scale * stored + offset. `header` holds ENVI header items verbatim, in file order. The noise of
+    neighbouring bands is correlated (`noise_correlated`) where samples were made from several.
     """
 
     bands: int
@@ -80,6 +81,7 @@ class CubeInfo:
     tags: Tags = field(default_factory=dict)
     band_tags: tuple[Tags, ...] | None = None
     header: Mapping[str, str] = field(default_factory=dict)
+    noise_correlated: bool = False
     provenance: tuple[Mapping[str, Any], ...] = ()
 
     @property

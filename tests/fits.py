@@ -61,7 +61,10 @@ def _median_near(sizes: list[float], k: int, reach: int) -> float:
 
 
 def fitted(scene: Scene, segments: list[list[int]], x: Floats, window: int, degree: int) -> Floats:
-    """Smoothed values and two derivatives, (3, band, row, column): a float64 fit per window."""
+    """Smoothed values and two derivatives, (3, band, row, column): a float64 fit per window.
+
+    Where samples of a window are missing, the others are fitted, unless the noise gain is too high.
+    """
     out = np.full((3, *scene.values.shape), np.nan)
     out[0] = scene.values
     for segment in segments:
@@ -73,8 +76,33 @@ def fitted(scene: Scene, segments: list[list[int]], x: Floats, window: int, degr
         for place, band in enumerate(segment):
             first = min(max(place - size // 2, 0), len(segment) - size)
             inside = segment[first : first + size]
-            out[:, band] = _fit(x[inside] - x[band], scene.values[inside], degree)
+            values = scene.values[inside]
+            out[:, band] = _fit(x[inside] - x[band], values, degree)
+            _fit_others(out[:, band], x[inside] - x[band], values, degree)
+            out[:, band, np.isnan(scene.values[band])] = np.nan
     return out
+
+
+def _fit_others(out: Floats, x: Floats, values: Floats, degree: int) -> None:
+    """Fill in the pixels that miss some samples of a window, each pattern of them by itself."""
+    missing = np.isnan(values)
+    patterns = np.unique(missing.reshape(len(x), -1), axis=1).T
+    for pattern in patterns[patterns.any(axis=1) & ((~patterns).sum(axis=1) > degree)]:
+        pixels = (missing == pattern[:, None, None]).all(axis=0)
+        found = _fit(x[~pattern], values[~pattern][:, pixels][:, None], degree)[:, 0]
+        full, part = gains(x, degree), gains(x[~pattern], degree)
+        limits = [1.0, *(3 * gain for gain in full[1:])]
+        for order, (gain, limit) in enumerate(zip(part, limits, strict=True)):
+            if gain <= limit * (1 + 1e-8):
+                out[order, pixels] = found[order]
+
+
+def gains(x: Floats, degree: int) -> list[float]:
+    """sqrt(sum w^2) of the weights of the value and two derivatives at 0, by the pseudo-inverse."""
+    reach = np.abs(x).max()
+    inverse = np.linalg.pinv(np.vander(x / reach, degree + 1, increasing=True))
+    rows = [factorial(k) / reach**k * inverse[k] for k in range(min(degree, 2) + 1)]
+    return [float(np.sqrt(np.sum(row**2))) for row in rows]
 
 
 def _fit(x: Floats, values: Floats, degree: int) -> Floats:

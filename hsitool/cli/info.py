@@ -45,6 +45,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     if found["rpcs"]:
         rows += [("RPCs", f"{len(found['rpcs'])} items")]
     rows += _spacing(found["spacing"])
+    if found["noise_correlated"]:
+        rows += [("noise", "correlated between bands")]
     for step in found["provenance"]:
         settings = " ".join(f"{k}={v}" for k, v in step.get("settings", {}).items())
         made = f"{step.get('tool')}: {step.get('command')} {step.get('input')} {settings}"

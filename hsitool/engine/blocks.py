@@ -1,4 +1,4 @@
-"""The engine: `map_blocks` (block in, block out) and `fold_blocks` (blocks in, one result out).
+"""The engine: `map_blocks` (blocks in, blocks out) and `fold_blocks` (blocks in, one result out).
 
 Reading ahead, computing and writing behind overlap; results are used in reading order; memory is
 a fixed number of slots whose buffers are reused. Callers see none of the threads.
@@ -9,80 +9,93 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from hsitool.cube import Tile
 from hsitool.engine.plan import Budget, Plan, plan_tiles
-from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Bytes
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import CubeWriter
 
 T = TypeVar("T")
 R = TypeVar("R")
+Slot = tuple[list[Bytes], list[Bytes]]
 Progress = Callable[[int, int], None]
 """Called with the tiles done and the tiles to do."""
 
+Memory = Callable[[int], Bytes]
+"""Gives a buffer of so many bytes."""
+
+
+def pageable(size: int) -> Bytes:
+    """Memory as the system gives it."""
+    return np.empty(size, np.uint8)
+
 
 def map_blocks(
-    source: CubeReader,
-    kernel: Callable[[Block, Block], Block],
-    sink: CubeWriter,
+    sources: Sequence[CubeReader],
+    kernel: Callable[[Sequence[Block], Sequence[Block]], Sequence[Block]],
+    sinks: Sequence[CubeWriter],
     *,
     budget: Budget,
     bands: Sequence[int] | None = None,
     window: Tile | None = None,
     progress: Progress | None = None,
+    memory: Memory = pageable,
 ) -> None:
-    """Write `kernel(block, spare)` of every block of `source` to `sink`.
+    """Write `kernel(blocks, spares)` of the blocks of all `sources` to `sinks`, tile by tile.
 
-    Of `source` its `bands` and the rectangle `window` are read (all where None); `sink` has the
-    size of the window. The kernel returns the block to write: `spare`, an empty block in the
-    sink's order, after filling it, or the block it was given. Several threads call it at once.
+    Of the sources, all of one size, their `bands` and the rectangle `window` are read, once (all
+    where None); sinks have the size of the window. The kernel returns a block for each sink:
+    its spare, an empty block in the sink's order, after filling it, or a block it was given.
+    Several threads call it at once. `memory` gives the buffers, where a device wants its own kind.
     """
-    one, window = Tile(0, 0, 1, 1), window or source.info.whole
-    per_pixel = source.buffer_bytes(one, bands) + sink.buffer_bytes(one)
-    plan = plan_tiles(window, per_pixel, [source.layout, sink.layout], budget)
+    window = window or sources[0].info.whole
+    per_pixel = sum(_read_bytes(sources, ONE, bands)) + sum(s.buffer_bytes(ONE) for s in sinks)
+    layouts = [source.layout for source in sources], [sink.layout for sink in sinks]
+    plan = plan_tiles(window, per_pixel, *layouts, budget)
 
-    def compute(tile: Tile, block: Block, spare: Bytes) -> Block:
-        return kernel(block, sink.block(tile, spare))
+    def compute(tile: Tile, blocks: Sequence[Block], spares: Sequence[Bytes]) -> Sequence[Block]:
+        made = [sink.block(tile, spare) for sink, spare in zip(sinks, spares, strict=True)]
+        return kernel(blocks, made)
 
-    spare_bytes = sink.buffer_bytes(plan.largest)
-    with _Pipeline(source, plan, compute, bands, spare_bytes, budget) as pipeline:
-        for done, (tile, out) in enumerate(pipeline, 1):
+    spares = [sink.buffer_bytes(plan.largest) for sink in sinks]
+    with _Pipeline(sources, plan, compute, bands, spares, budget, memory) as pipeline:
+        for done, (tile, outs) in enumerate(pipeline, 1):
             # By one thread: several would wait for one another at the file's lock.
-            sink.write(tile.moved(-window.row, -window.column), out)
+            for sink, out in zip(sinks, outs, strict=True):
+                sink.write(tile.moved(-window.row, -window.column), out)
             if progress is not None:
                 progress(done, len(plan))
 
 
 def fold_blocks(
-    source: CubeReader,
-    measure: Callable[[Tile, Block], T],
+    sources: Sequence[CubeReader],
+    measure: Callable[[Tile, Sequence[Block]], T],
     merge: Callable[[R, T], R],
     start: R,
     *,
     budget: Budget,
     bands: Sequence[int] | None = None,
     extra_bytes_per_pixel: int = 0,
-    beside: Sequence[Layout] = (),
     progress: Progress | None = None,
 ) -> R:
-    """Merge `measure(tile, block)` of every block, in reading order, into `start`.
+    """Merge `measure(tile, blocks)` of the blocks of all `sources`, in reading order, into `start`.
 
-    `extra_bytes_per_pixel` is what `measure` itself needs, `beside` the layouts of other files that
-    it reads at the same tiles. It is called from several threads at once, `merge` from one.
+    `extra_bytes_per_pixel` is what `measure` itself needs. It is called from several threads at
+    once, `merge` from one.
     """
-    per_pixel = source.buffer_bytes(Tile(0, 0, 1, 1), bands) + extra_bytes_per_pixel
-    plan = plan_tiles(source.info.whole, per_pixel, [source.layout, *beside], budget)
+    per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
+    layouts = [source.layout for source in sources]
+    plan = plan_tiles(sources[0].info.whole, per_pixel, layouts, (), budget)
 
-    def compute(tile: Tile, block: Block, _: Bytes) -> T:
-        return measure(tile, block)
+    def compute(tile: Tile, blocks: Sequence[Block], _: Sequence[Bytes]) -> T:
+        return measure(tile, blocks)
 
     result = start
-    with _Pipeline(source, plan, compute, bands, 0, budget) as pipeline:
+    with _Pipeline(sources, plan, compute, bands, (), budget) as pipeline:
         for done, (_, value) in enumerate(pipeline, 1):
             result = merge(result, value)
             if progress is not None:
@@ -90,21 +103,33 @@ def fold_blocks(
     return result
 
 
+ONE = Tile(0, 0, 1, 1)
+
+
+def _read_bytes(
+    sources: Sequence[CubeReader], tile: Tile, bands: Sequence[int] | None
+) -> list[int]:
+    """What a tile takes in memory, source by source."""
+    return [source.buffer_bytes(tile, bands) for source in sources]
+
+
 class _Pipeline(Generic[T]):
     """Iterates over (tile, result); a slot's buffers are free again when the next is asked for."""
 
     def __init__(
         self,
-        source: CubeReader,
+        sources: Sequence[CubeReader],
         plan: Plan,
-        compute: Callable[[Tile, Block, Bytes], T],
+        compute: Callable[[Tile, Sequence[Block], Sequence[Bytes]], T],
         bands: Sequence[int] | None,
-        spare_bytes: int,
+        spare_bytes: Sequence[int],
         budget: Budget,
+        memory: Memory = pageable,
     ) -> None:
-        self._source, self._plan, self._compute, self._bands = source, plan, compute, bands
+        self._sources, self._plan, self._compute, self._bands = sources, plan, compute, bands
+        read_bytes = _read_bytes(sources, plan.largest, bands)
         self._slots = [
-            (_memory(source.buffer_bytes(plan.largest, bands)), _memory(spare_bytes))
+            (list(map(memory, read_bytes)), list(map(memory, spare_bytes)))
             for _ in range(min(plan.slots, len(plan)))
         ]
         self._readers = ThreadPoolExecutor(plan.readers, "read")
@@ -118,7 +143,7 @@ class _Pipeline(Generic[T]):
         self._workers.shutdown(cancel_futures=True)
 
     def __iter__(self) -> Iterator[tuple[Tile, T]]:
-        free, running = deque(self._slots), deque[tuple[Tile, tuple[Bytes, Bytes], Future[T]]]()
+        free, running = deque(self._slots), deque[tuple[Tile, Slot, Future[T]]]()
         for tile in self._plan:
             if not free:
                 yield from self._finished(running, free)
@@ -127,18 +152,21 @@ class _Pipeline(Generic[T]):
         while running:
             yield from self._finished(running, free)
 
-    def _start(self, tile: Tile, slot: tuple[Bytes, Bytes]) -> Future[T]:
-        block = self._readers.submit(self._source.read, tile, self._bands, slot[0])
-        return self._workers.submit(lambda: self._compute(tile, block.result(), slot[1]))
+    def _start(self, tile: Tile, slot: Slot) -> Future[T]:
+        buffers, spares = slot
+        blocks = self._readers.submit(self._read, tile, buffers)
+        return self._workers.submit(lambda: self._compute(tile, blocks.result(), spares))
+
+    def _read(self, tile: Tile, buffers: Sequence[Bytes]) -> list[Block]:
+        return [
+            source.read(tile, self._bands, buffer)
+            for source, buffer in zip(self._sources, buffers, strict=True)
+        ]
 
     @staticmethod
     def _finished(
-        running: deque[tuple[Tile, tuple[Bytes, Bytes], Future[T]]], free: deque[Any]
+        running: deque[tuple[Tile, Slot, Future[T]]], free: deque[Slot]
     ) -> Iterator[tuple[Tile, T]]:
         tile, slot, result = running.popleft()
         yield tile, result.result()
         free.append(slot)
-
-
-def _memory(size: int) -> Bytes:
-    return np.empty(size, np.uint8)

@@ -71,9 +71,13 @@ def _pieces(first: int, count: int, size: int) -> list[tuple[int, int]]:
 
 
 def plan_tiles(
-    window: Tile, bytes_per_pixel: int, layouts: Sequence[Layout], budget: Budget
+    window: Tile,
+    bytes_per_pixel: int,
+    inputs: Sequence[Layout],
+    outputs: Sequence[Layout],
+    budget: Budget,
 ) -> Plan:
-    """Tiles of `window` made of whole blocks of all `layouts`, the input's first.
+    """Tiles of `window` made of whole blocks of all files.
 
     `bytes_per_pixel` is what one pixel takes in all buffers of a slot. Packed files are taken by
     whole blocks, so that none is unpacked twice, unless a row of blocks of all bands is too large
@@ -82,13 +86,14 @@ def plan_tiles(
     Raises:
         UsageError: not even one row of a tile fits the memory.
     """
+    layouts = [*inputs, *outputs]
     packed = [layout for layout in layouts if not layout.raw]
     height = math.lcm(*(layout.block_rows for layout in packed))
     tiled = [layout.block_columns for layout in layouts if layout.block_columns < window.width]
     width = math.lcm(*tiled) if tiled else window.column + window.width
     room = budget.memory - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
     readers = 1
-    if unpacked := layouts[0].unpacked_bytes:
+    if unpacked := sum(layout.unpacked_bytes for layout in inputs):
         readers = max(1, min(budget.workers, room // 2 // unpacked))
         room -= readers * unpacked
     row = min(width, window.width) * bytes_per_pixel

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from hsitool.maths.even import EvenProduct
 from hsitool.maths.missing import MissingRule, any_in_windows
 from hsitool.maths.operator import SpectralOperator
-from hsitool.maths.plan import BANDS, GROUP, PIXELS, Span, make_plan
+from hsitool.maths.plan import BANDS, GROUP, PIXELS, Part, Span, make_plan
 
 Samples = NDArray[Any]
 Flags = NDArray[np.bool_]
@@ -29,132 +29,188 @@ def output_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     return native if native == np.float64 else np.dtype(np.float32)
 
 
-def work_dtype(operator: SpectralOperator, dtype: DTypeLike) -> np.dtype[Any]:
+def work_dtype(operators: Sequence[SpectralOperator], dtype: DTypeLike) -> np.dtype[Any]:
     """float64 for types that float32 cannot hold, and where large terms may cancel."""
     block = np.dtype(dtype)
     wide = block.itemsize > 4 or (block.kind in "iu" and block.itemsize == 4)
-    cancels = (operator.deriv > 0) & (operator.level != 0)
-    cancels |= operator.bias != 0
-    return np.dtype(np.float64 if wide or cancels.any() else np.float32)
+    for operator in operators:
+        wide |= bool((~operator.smooths & (operator.level != 0)).any())
+        wide |= bool((operator.bias != 0).any())
+    return np.dtype(np.float64 if wide else np.float32)
 
 
 class BandedKernel:
-    """`kernel(block, out)` carries an operator out; threads may call one kernel at the same time.
+    """`kernel(block, outs)` carries out operators on the same cube, all in one pass.
+
+    Threads may call one kernel at the same time.
 
     Args:
-        operator: what to compute.
+        operators: what to compute, one output block each.
         dtype: of the blocks.
         nodata: stored value that marks missing samples, beside NaN and infinities.
     """
 
     def __init__(
-        self, operator: SpectralOperator, dtype: DTypeLike, nodata: float | None = None
+        self,
+        operators: Sequence[SpectralOperator],
+        dtype: DTypeLike,
+        nodata: float | None = None,
     ) -> None:
         self.dtype = np.dtype(dtype).newbyteorder("=")
         self.output_dtype = output_dtype(dtype)
-        self.shape = operator.outputs, operator.inputs
-        self._work = work_dtype(operator, dtype)
+        self.operators = tuple(operators)
+        self._work = work_dtype(operators, dtype)
         self._rule = MissingRule(self.dtype, nodata)
-        self._plans = {axis: make_plan(operator, self._work, axis) for axis in (PIXELS, BANDS)}
+        self._plans = {axis: make_plan(operators, self._work, axis) for axis in (PIXELS, BANDS)}
         self._pixels = {
-            axis: _pixels_a_chunk(operator, axis, plan) for axis, plan in self._plans.items()
+            axis: _pixels_a_chunk(operators, axis, plan) for axis, plan in self._plans.items()
         }
-        self._nowhere = np.flatnonzero(operator.length == 0)
+        self._nowhere = [np.flatnonzero(operator.length == 0) for operator in operators]
 
-    def __call__(self, block: Samples, out: Samples) -> None:
-        """Fill `out` (outputs, rows, columns) from `block` (bands, rows, columns).
+    def __call__(self, block: Samples, outs: Sequence[Samples]) -> None:
+        """Fill `outs` (outputs, rows, columns) from `block` (bands, rows, columns).
 
-        Both may be views of any memory order; it is fastest where they share one. Outputs are
-        NaN where a sample of their window is missing.
+        There is one of them for each operator. All may be views of any memory order; it is fastest
+        where they share one. Outputs are NaN where a sample of their window is missing, unless the
+        operator says how to do without.
 
         Raises:
             ValueError: shapes or types are not those of the kernel.
         """
-        self._refuse_misfits(block, out)
-        source, target = _lines(block.astype(self.dtype, copy=False), out)
+        self._refuse_misfits(block, outs)
+        block = block.astype(self.dtype, copy=False)
+        source, *targets = _lines(block, *outs)
         axis = PIXELS if _runs_along(source, PIXELS) else BANDS
         if not _runs_along(source, axis):
             axis, source = PIXELS, np.ascontiguousarray(source)
+        ordered = [
+            target
+            if _runs_along(target, axis)
+            else _oriented(np.empty(target.size, target.dtype), target.shape, axis)
+            for target in targets
+        ]
         with np.errstate(all="ignore"):
-            if _runs_along(target, axis):
-                self._fill(source, target, axis)
-            else:
-                ordered = _oriented(np.empty(target.size, target.dtype), target.shape, axis)
-                self._fill(source, ordered, axis)
-                np.copyto(target, ordered)
+            self._fill(source, ordered, axis)
+        for target, filled in zip(targets, ordered, strict=True):
+            if filled is not target:
+                np.copyto(target, filled)
 
-    def _refuse_misfits(self, block: Samples, out: Samples) -> None:
-        shapes = (self.shape[1], *block.shape[1:]), (self.shape[0], *block.shape[1:])
-        if (block.shape, out.shape) != shapes:
-            raise ValueError(f"shapes {block.shape}, {out.shape} of block and out are not {shapes}")
-        types = block.dtype.newbyteorder("="), out.dtype
-        if types != (self.dtype, self.output_dtype):
+    def _refuse_misfits(self, block: Samples, outs: Sequence[Samples]) -> None:
+        found = [array.shape for array in (block, *outs)]
+        counts = self.operators[0].inputs, *(operator.outputs for operator in self.operators)
+        wanted = [(count, *block.shape[1:]) for count in counts]
+        if found != wanted:
+            raise ValueError(f"shapes {found} of block and outs are not {wanted}")
+        types = {block.dtype.newbyteorder("=")}, {out.dtype for out in outs}
+        if types != ({self.dtype}, {self.output_dtype}):
             raise ValueError(f"types {types} are not {self.dtype} in and {self.output_dtype} out")
 
-    def _fill(self, source: Samples, target: Samples, axis: int) -> None:
+    def _fill(self, source: Samples, targets: Sequence[Samples], axis: int) -> None:
         """Carry out all spans, a chunk of pixels at a time, so that it stays in the cache."""
-        target[:, self._nowhere] = np.nan
+        for target, nowhere in zip(targets, self._nowhere, strict=True):
+            target[:, nowhere] = np.nan
         for lines, samples in _chunks(source.shape, self._pixels[axis]):
+            results = [target[lines, :, samples] for target in targets]
+            chunk = source[lines, :, samples]
+            gaps = False
             for span in self._plans[axis]:
-                chunk = source[lines, span.bands, samples]
-                self._carry_out(span, chunk, target[lines, span.outputs, samples], axis)
+                outs = [results[part.operator][:, part.outputs] for part in span.parts]
+                gaps |= self._carry_out(span, chunk[:, span.bands], outs, axis)
+            if gaps:
+                self._refit(chunk, results)
 
-    def _carry_out(self, span: Span, chunk: Samples, result: Samples, axis: int) -> None:
-        """Fill `result` with the outputs of a span; all arrays are (lines, bands, samples)."""
-        if not _scratch.expects_missing and self._filled(span, chunk, result, axis):
-            return
+    def _carry_out(self, span: Span, chunk: Samples, results: Sequence[Samples], axis: int) -> bool:
+        """Fill `results`, one a part of the span; True if windows miss some samples, not all.
+
+        All arrays are (lines, bands, samples).
+        """
+        if not _scratch.expects_missing and self._filled(span, chunk, results, axis):
+            return False
         missing = self._rule.mask(chunk) if self._rule.found(chunk) else None
         _scratch.expects_missing = missing is not None
         if missing is not None and missing.all():
-            result[...] = np.nan
-            return
-        samples, operand = self._operands(span, chunk, missing, axis)
-        for product in span.products:
-            product(operand, result)
-        _finish(span, samples, result)
+            for result in results:
+                result[...] = np.nan
+            return False
+        samples = self._samples(chunk, missing, axis)
+        steps = _differences(samples, axis) if span.differences else samples
+        for part, result in zip(span.parts, results, strict=True):
+            for product in part.products:
+                product(steps if part.differences else samples, result)
+            _finish(part, samples, result)
         if missing is not None:
-            blank = any_in_windows(missing, span.length)[:, span.starts]
-            np.copyto(result, np.nan, where=blank)
+            blank = _any_missing(missing, span)
+            for result in results:
+                np.copyto(result, np.nan, where=blank)
+        return missing is not None and bool((span.lengths > 1).any())
 
-    def _filled(self, span: Span, chunk: Samples, result: Samples, axis: int) -> bool:
-        """Fill `result` if no sample is missing; False, and `result` is spoilt, where one is.
+    def _filled(self, span: Span, chunk: Samples, results: Sequence[Samples], axis: int) -> bool:
+        """Fill `results` if no sample is missing; False, and they are spoilt, where one is.
 
         Samples are looked at right after their use, since they are in the cache then: looking
         first would fetch all of them twice from the memory.
         """
-        samples, operand = self._operands(span, chunk, None, axis)
+        samples = self._samples(chunk, None, axis)
+        steps = _differences(samples, axis) if span.differences else samples
         looked_at = 0
-        for product in span.products:
-            product(operand, result)
-            reached = product.bands.stop + (1 if span.differences else 0)
-            if axis == PIXELS and reached > looked_at:
-                if self._rule.found(chunk[:, looked_at:reached]):
-                    return False
-                looked_at = reached
-        if looked_at < chunk.shape[BANDS] and self._rule.found(chunk[:, looked_at:]):
-            return False
-        _finish(span, samples, result)
-        return True
+        for part, result in zip(span.parts, results, strict=True):
+            for product in part.products:
+                product(steps if part.differences else samples, result)
+                reached = product.bands.stop + (1 if part.differences else 0)
+                if axis == PIXELS and reached > looked_at:
+                    if self._rule.found(chunk[:, looked_at:reached]):
+                        return False
+                    looked_at = reached
+            _finish(part, samples, result)
+        return not (looked_at < chunk.shape[BANDS] and self._rule.found(chunk[:, looked_at:]))
 
-    def _operands(
-        self, span: Span, chunk: Samples, missing: Flags | None, axis: int
-    ) -> tuple[Samples, Samples]:
-        """The samples in the type of the work, 0 where missing; what the products act on."""
-        samples = chunk
-        if missing is not None or chunk.dtype != self._work:
-            samples = _scratch.like("samples", chunk, axis, self._work)
-            np.copyto(samples, chunk)
+    def _samples(self, chunk: Samples, missing: Flags | None, axis: int) -> Samples:
+        """The samples in the type of the work, 0 where missing."""
+        if missing is None and chunk.dtype == self._work:
+            return chunk
+        samples = _scratch.like("samples", chunk, axis, self._work)
+        np.copyto(samples, chunk)
         if missing is not None:
             np.copyto(samples, 0, where=missing)
-        return samples, _differences(samples, axis) if span.differences else samples
+        return samples
+
+    def _refit(self, chunk: Samples, results: Sequence[Samples]) -> None:
+        """Fit the windows anew that miss some of their samples, in pixels that hold others."""
+        fits = [operator.refit for operator in self.operators]
+        if not any(fits):
+            return
+        missing = self._rule.mask(chunk)
+        used = np.logical_or.reduce([fit.reads for fit in fits if fit])
+        some, every = missing[:, used].any(axis=1), missing[:, used].all(axis=1)
+        lines, samples = np.nonzero(some & ~every)
+        absent = missing[lines, :, samples]
+        spectra = np.where(absent, 0.0, chunk[lines, :, samples])
+        for fit, result in zip(fits, results, strict=True):
+            if fit is not None and lines.size:
+                outputs = result[lines, :, samples]
+                fit(spectra, absent, outputs)
+                result[lines, :, samples] = outputs
 
 
-def _finish(span: Span, samples: Samples, result: Samples) -> None:
+def _any_missing(missing: Flags, span: Span) -> Flags:
+    """(lines, outputs, samples): whether a sample of the output's window is missing."""
+    lengths = set(span.lengths.tolist())
+    if len(lengths) == 1:
+        return any_in_windows(missing, lengths.pop())[:, span.starts]
+    shape = len(missing), len(span.starts), missing.shape[PIXELS]
+    blank = np.empty(shape, bool)
+    for length in lengths:
+        rows = np.flatnonzero(span.lengths == length)
+        blank[:, rows] = any_in_windows(missing, length)[:, span.starts[rows]]
+    return blank
+
+
+def _finish(part: Part, samples: Samples, result: Samples) -> None:
     """Add to the products what is not one of them."""
-    if span.anchors is not None:
-        result += samples[:, span.anchors]
-    if span.bias is not None:
-        result += span.bias
+    if part.anchors is not None:
+        result += samples[:, part.anchors]
+    if part.bias is not None:
+        result += part.bias
 
 
 def _differences(values: Samples, axis: int) -> Samples:
@@ -192,11 +248,11 @@ class _Scratch(threading.local):
 _scratch = _Scratch()
 
 
-def _lines(block: Samples, out: Samples) -> tuple[Samples, Samples]:
+def _lines(*blocks: Samples) -> list[Samples]:
     """Views (lines, bands, samples) of (bands, rows, columns): one line where rows follow on."""
-    if all(array.strides[1] == array.shape[2] * array.strides[2] for array in (block, out)):
-        return block.reshape(1, len(block), -1), out.reshape(1, len(out), -1)
-    return block.transpose(1, 0, 2), out.transpose(1, 0, 2)
+    if all(block.strides[1] == block.shape[2] * block.strides[2] for block in blocks):
+        return [block.reshape(1, len(block), -1) for block in blocks]
+    return [block.transpose(1, 0, 2) for block in blocks]
 
 
 def _runs_along(samples: Samples, axis: int) -> bool:
@@ -224,10 +280,13 @@ def _chunks(shape: tuple[int, ...], pixels: int) -> Iterator[tuple[slice, slice]
             yield slice(line, line + height), slice(sample, sample + pixels)
 
 
-def _pixels_a_chunk(operator: SpectralOperator, axis: int, plan: tuple[Span, ...]) -> int:
+def _pixels_a_chunk(
+    operators: Sequence[SpectralOperator], axis: int, plan: tuple[Span, ...]
+) -> int:
     """Pixels whose products are small enough for BLAS's fast path; more for OpenCV's filter."""
-    if any(isinstance(product, EvenProduct) for span in plan for product in span.products):
+    products = (product for span in plan for part in span.parts for product in part.products)
+    if any(isinstance(product, EvenProduct) for product in products):
         return EVEN_CHUNK[axis]
-    group = GROUP[axis]
-    multiplications = group * (group + operator.weights.shape[1])
+    longest = max(operator.weights.shape[1] for operator in operators)
+    multiplications = GROUP[axis] * (GROUP[axis] + longest)
     return int(min(LONGEST_CHUNK[axis], max(SHORTEST_CHUNK, SMALL_PRODUCT // multiplications)))

@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 if TYPE_CHECKING:
     from hsitool.maths.kernel import BandedKernel
+    from hsitool.maths.refit import PartialFits
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,8 @@ class SpectralOperator:
     """A banded linear map from the bands of a cube to output bands, in float64.
 
     Output i is `bias[i] + sum(weights[i, j] * x[first[i] + j] for j < length[i])`; with length 0 it
-    is nodata everywhere. It is missing where any sample of its window is, even one of weight 0.
+    is nodata everywhere. Where a sample of its window is missing, even one of weight 0, it is what
+    `refit` makes of the others, or missing too.
 
     Attributes:
         inputs: number of input bands.
@@ -29,8 +32,11 @@ class SpectralOperator:
         first: (outputs,) the first band of each window.
         length: (outputs,) the number of bands in each window.
         weights: (outputs, longest window), 0 beyond `length`.
-        deriv: (outputs,) order of the derivative; 0 for smoothing.
+        skips: (outputs, longest window) bands in the middle of a window that are no part of it.
+        smooths: (outputs,) whether the output is a smoothed value of its band, not a derivative or
+            a residual.
         bias: (outputs,) constant terms.
+        refit: how windows with missing samples are fitted.
     """
 
     inputs: int
@@ -38,8 +44,10 @@ class SpectralOperator:
     first: Integers
     length: Integers
     weights: Floats
-    deriv: Integers
+    skips: Flags
+    smooths: Flags
     bias: Floats
+    refit: PartialFits | None = None
 
     @property
     def outputs(self) -> int:
@@ -50,6 +58,13 @@ class SpectralOperator:
         """(outputs,) standard deviation of an output per that of white noise; NaN for nodata."""
         gain = np.sqrt(np.sum(self.weights**2, axis=1))
         return np.where(self.length > 0, gain, np.nan)
+
+    def members(self, output: int) -> list[int]:
+        """The bands of an output's window."""
+        length = int(self.length[output])
+        there = np.flatnonzero(~self.skips[output, :length])
+        members: list[int] = (self.first[output] + there).tolist()
+        return members
 
     @property
     def support(self) -> range:
@@ -62,14 +77,17 @@ class SpectralOperator:
         """The operator of these output bands alone, in this order, on the same inputs."""
         rows = np.asarray(outputs, np.intp)
         length = self.length[rows]
+        longest = length.max(initial=0)
         return replace(
             self,
             band=self.band[rows],
             first=self.first[rows],
             length=length,
-            weights=self.weights[rows, : length.max(initial=0)],
-            deriv=self.deriv[rows],
+            weights=self.weights[rows, :longest],
+            skips=self.skips[rows, :longest],
+            smooths=self.smooths[rows],
             bias=self.bias[rows],
+            refit=None if self.refit is None else self.refit.select(rows),
         )
 
     def on_inputs(self, bands: range) -> SpectralOperator:
@@ -82,13 +100,40 @@ class SpectralOperator:
             inputs=len(bands),
             band=self.band - bands.start,
             first=self.first - bands.start,
+            refit=None if self.refit is None else self.refit.on_inputs(bands),
+        )
+
+    def residual(self) -> SpectralOperator:
+        """What smoothing takes away: samples minus outputs; nodata for bands that it fills."""
+        rows, own = np.arange(self.outputs), self.band - self.first
+        weights, fills = -self.weights, self.skips[rows, own]
+        weights[rows, own] += 1
+        refit = self.refit
+        if refit is not None:
+            refit = replace(refit, windows=refit.windows.without(fills), residual=True)
+        return replace(
+            self,
+            length=np.where(fills, 0, self.length),
+            weights=weights,
+            smooths=np.zeros_like(self.smooths),
+            refit=refit,
+        )
+
+    def squared(self) -> SpectralOperator:
+        """What makes variances of outputs from variances of samples that are independent."""
+        return replace(
+            self,
+            weights=self.weights**2,
+            smooths=np.zeros_like(self.smooths),
+            bias=np.zeros_like(self.bias),
+            refit=None,
         )
 
     def rescaled(self, scale: ArrayLike, offset: ArrayLike = 0.0) -> SpectralOperator:
         """The operator on stored values, where physical = scale * stored + offset.
 
         Its output, read with the same scales and, for smoothing, the same offsets (0 for a
-        derivative), is what this operator makes of physical values.
+        derivative or a residual), is what this operator makes of physical values.
 
         Args:
             scale: (inputs,) or one number; not 0.
@@ -100,11 +145,12 @@ class SpectralOperator:
         own_scale, own_offset = scales[self.band], offsets[self.band]
         # Offsets count from the output band's own: where all are equal, no bias remains, exactly.
         moved = np.sum(self.weights * (offsets[columns] - own_offset[:, None]), axis=1)
-        kept = np.where(self.deriv == 0, self.level - 1.0, self.level) * own_offset
+        kept = np.where(self.smooths, self.level - 1.0, self.level) * own_offset
         return replace(
             self,
             weights=self.weights * (scales[columns] / own_scale[:, None]),
             bias=np.where(self.length > 0, self.bias + moved + kept, 0.0) / own_scale,
+            refit=None if self.refit is None else replace(self.refit, scale=scales, offset=offsets),
         )
 
     @property
@@ -120,13 +166,13 @@ class SpectralOperator:
         """What carries the operator out on blocks of stored samples of `dtype`."""
         from hsitool.maths.kernel import BandedKernel
 
-        return BandedKernel(self, dtype, nodata)
+        return BandedKernel([self], dtype, nodata)
 
     def apply(self, block: NDArray[Any], nodata: float | None = None) -> NDArray[Any]:
         """The output (outputs, rows, columns) of a block (bands, rows, columns), in its order."""
         kernel = self.kernel(block.dtype, nodata)
         out = np.empty_like(block, kernel.output_dtype, shape=(self.outputs, *block.shape[1:]))
-        kernel(block, out)
+        kernel(block, [out])
         return out
 
     def _columns(self) -> Integers:
@@ -140,28 +186,3 @@ class SpectralOperator:
         for i, (first, length) in enumerate(zip(self.first, self.length, strict=True)):
             matrix[i, first : first + length] = self.weights[i, :length]
         return matrix
-
-
-def stack_operators(operators: Sequence[SpectralOperator]) -> SpectralOperator:
-    """One operator with the outputs of all, such as smoothing and derivatives in one reading.
-
-    Raises:
-        ValueError: the operators act on different numbers of bands.
-    """
-    inputs = {operator.inputs for operator in operators}
-    if len(inputs) != 1:
-        raise ValueError(f"operators on {sorted(inputs)} bands cannot be stacked")
-    longest = max(operator.weights.shape[1] for operator in operators)
-    padded = [
-        np.pad(operator.weights, ((0, 0), (0, longest - operator.weights.shape[1])))
-        for operator in operators
-    ]
-    return SpectralOperator(
-        inputs=inputs.pop(),
-        band=np.concatenate([operator.band for operator in operators]),
-        first=np.concatenate([operator.first for operator in operators]),
-        length=np.concatenate([operator.length for operator in operators]),
-        weights=np.concatenate(padded),
-        deriv=np.concatenate([operator.deriv for operator in operators]),
-        bias=np.concatenate([operator.bias for operator in operators]),
-    )

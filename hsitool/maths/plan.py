@@ -12,7 +12,7 @@ differences lie within the windows that use them, so no output sees bands beyond
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,32 +62,58 @@ Product = MatrixProduct | EvenProduct | CopyProduct
 
 
 @dataclass(frozen=True)
-class Span:
-    """A range of outputs and the range of bands that it is computed from.
+class Part:
+    """What one operator makes of a span.
 
-    `starts` are the first bands of the windows and `anchors` the bands to add to the outputs, if
-    any, both counted in the range. Products act on the samples or on their `differences`, in
-    order: a later one may overwrite outputs of an earlier one.
+    Products act on the samples or on their `differences`, in order: a later one may overwrite
+    outputs of an earlier one. `anchors` are the bands to add to the outputs, if any, counted in
+    the span.
     """
 
-    bands: slice
+    operator: int
     outputs: slice
-    length: int
-    starts: Integers
     differences: bool
     products: tuple[Product, ...]
     anchors: slice | None
     bias: Samples | None
 
 
+@dataclass(frozen=True)
+class Span:
+    """A range of bands that are read together, and what all operators make of them.
+
+    `starts` and `lengths` of the windows count the bands of the span. The bands of a window that
+    leaves some out are listed one by one.
+    """
+
+    bands: slice | Integers
+    starts: Integers
+    lengths: Integers
+    parts: tuple[Part, ...]
+
+    @property
+    def differences(self) -> bool:
+        """Whether any part needs the differences of neighbours."""
+        return any(part.differences for part in self.parts)
+
+
 EMPTY, COPY, PLAIN, DIFFERENCES, ANCHORED = range(5)
 
 
-def make_plan(operator: SpectralOperator, work: np.dtype[Any], axis: int) -> tuple[Span, ...]:
+def make_plan(
+    operators: Sequence[SpectralOperator], work: np.dtype[Any], axis: int
+) -> tuple[Span, ...]:
     """The spans that compute every output, but for those that are nodata everywhere."""
-    kinds = _kinds(operator, work)
-    runs = [_Run(operator, rows, int(kinds[rows[0]]), work) for rows in _runs(operator, kinds)]
-    return tuple(run.span(axis) for run in runs)
+    spans: dict[tuple[Any, ...], Span] = {}
+    for number, operator in enumerate(operators):
+        kinds = _kinds(operator, work)
+        for rows in _runs(operator, kinds):
+            run = _Run(operator, rows, int(kinds[rows[0]]), work)
+            bands, part = run.bands(), run.part(number, axis)
+            key = str(bands), run.starts.tobytes(), run.lengths.tobytes()
+            former = spans[key].parts if key in spans else ()
+            spans[key] = Span(bands, run.starts, run.lengths, (*former, part))
+    return tuple(spans.values())
 
 
 def _kinds(operator: SpectralOperator, work: np.dtype[Any]) -> Integers:
@@ -97,17 +123,21 @@ def _kinds(operator: SpectralOperator, work: np.dtype[Any]) -> Integers:
     smooths = (operator.level == 1) & (own >= 0) & (own < operator.length)
     if work == np.float32:
         kinds[(operator.length > 1) & (operator.level == 0)] = DIFFERENCES
-        kinds[(operator.length > LONGEST_PLAIN) & smooths] = ANCHORED
+        whole = ~operator.skips.any(axis=1)
+        kinds[(operator.length > LONGEST_PLAIN) & smooths & whole] = ANCHORED
     kinds[(operator.length == 1) & smooths & (operator.bias == 0)] = COPY
     kinds[operator.length == 0] = EMPTY
     return kinds
 
 
 def _runs(operator: SpectralOperator, kinds: Integers) -> list[Integers]:
-    """Neighbouring outputs of one kind and length, whose windows touch and go upwards."""
-    step, length = np.diff(operator.first), operator.length
-    joined = (np.diff(kinds) == 0) & (np.diff(length) == 0) & (step <= length[1:])
-    joined &= (step >= 0) & ((np.diff(operator.band) == 1) | ~np.isin(kinds[1:], [COPY, ANCHORED]))
+    """Neighbouring outputs of one kind, whose windows touch and go upwards at both ends."""
+    first, stop = operator.first, operator.first + operator.length
+    joined = (np.diff(kinds) == 0) & (np.diff(first) >= 0) & (np.diff(stop) >= 0)
+    joined &= first[1:] <= stop[:-1]
+    joined &= (np.diff(operator.band) == 1) | ~np.isin(kinds[1:], [COPY, ANCHORED])
+    holed = np.atleast_1d(operator.skips.any(axis=1))
+    joined &= ~(holed[1:] | holed[:-1])
     rows = np.split(np.arange(operator.outputs), np.flatnonzero(~joined) + 1)
     return [run for run in rows if run.size and kinds[run[0]] != EMPTY]
 
@@ -120,19 +150,39 @@ class _Run:
     work: np.dtype[Any]
 
     @property
-    def length(self) -> int:
-        return int(self.operator.length[self.rows[0]])
-
-    def span(self, axis: int) -> Span:
-        """How the run is computed where memory runs along `axis`."""
+    def starts(self) -> Integers:
+        """(outputs,) the first bands of the windows, counted from the run's first."""
         first = self.operator.first[self.rows]
-        start, stop = int(first[0]), int(first[-1]) + self.length
+        starts: Integers = first - first[0]
+        return starts
+
+    @property
+    def lengths(self) -> Integers:
+        """(outputs,) bands of the windows, without those left out."""
+        lengths: Integers = self.operator.length[self.rows] - self._skips.sum()
+        return lengths
+
+    @property
+    def _skips(self) -> NDArray[np.bool_]:
+        """The bands left out of the window; only a run of one output has any."""
+        skips: NDArray[np.bool_] = self.operator.skips[self.rows[0]]
+        return skips
+
+    def bands(self) -> slice | Integers:
+        """What the run reads."""
+        first, last = int(self.operator.first[self.rows[0]]), self.rows[-1]
+        stop = int(self.operator.first[last] + self.operator.length[last])
+        if self._skips.any():
+            return np.flatnonzero(~self._skips[: stop - first]) + first
+        return slice(first, stop)
+
+    def part(self, number: int, axis: int) -> Part:
+        """How the run is computed where memory runs along `axis`."""
         bias = self.operator.bias[self.rows, None].astype(self.work)
-        return Span(
-            bands=slice(start, stop),
+        start = self.operator.first[self.rows[0]]
+        return Part(
+            operator=number,
             outputs=_as_slice(self.rows),
-            length=self.length,
-            starts=first - start,
             differences=self.kind in (DIFFERENCES, ANCHORED),
             products=tuple(self._products(axis)),
             anchors=_as_slice(self.operator.band[self.rows] - start)
@@ -149,7 +199,8 @@ class _Run:
         band, output = self.operator.first[self.rows[0]], self.rows[0]
         left, even = self.rows, self._even_stretch()
         if len(even) > 0:
-            weights = self._coefficients(even[:1])[0]
+            longest = self.lengths[even[0] - output] - (self.kind == DIFFERENCES)
+            weights = self._coefficients(even[:1])[0, :longest]
             start = int(self.operator.first[even[0]] - band)
             product = EvenProduct(weights, start, _as_slice(even - output))
             yield product
@@ -165,33 +216,41 @@ class _Run:
 
     def _coefficients(self, rows: Integers) -> NDArray[np.float64]:
         """The weights, of samples or of differences: of all but the first from each one on."""
-        weights = self.operator.weights[rows, : self.length]
+        weights = self.operator.weights[rows]
+        weights = weights[:, ~self._skips]
         if self.kind not in (DIFFERENCES, ANCHORED):
             return weights
         if self.kind == ANCHORED:
             own = self.operator.band[rows] - self.operator.first[rows]
-            weights = weights - (np.arange(self.length) == own[:, None])
+            weights = weights - (np.arange(weights.shape[1]) == own[:, None])
         return np.cumsum(weights[:, ::-1], axis=1)[:, -2::-1]
 
     def _matrix(self, rows: Integers) -> Samples:
         """(outputs, bands of these outputs): the coefficients in place, 0 elsewhere."""
         coefficients = self._coefficients(rows)
-        starts = self.operator.first[rows] - self.operator.first[rows[0]]
-        matrix = np.zeros((len(rows), starts[-1] + coefficients.shape[1]), self.work)
-        columns = starts[:, None] + np.arange(coefficients.shape[1])
-        np.put_along_axis(matrix, columns, coefficients, axis=1)
+        here = slice(int(rows[0] - self.rows[0]), int(rows[-1] - self.rows[0]) + 1)
+        starts, lengths = self.starts[here], self.lengths[here]
+        if self.kind in (DIFFERENCES, ANCHORED):
+            lengths = lengths - 1
+        starts = starts - starts[0]
+        matrix = np.zeros((len(rows), int((starts + lengths).max())), self.work)
+        places = np.arange(coefficients.shape[1])
+        row, column = np.nonzero(places < lengths[:, None])
+        matrix[row, starts[row] + column] = coefficients[row, column]
         return matrix
 
     def _even_stretch(self) -> Integers:
         """The outputs around the middle one that share its weights; none where too few do."""
         none = self.rows[:0]
-        filterable = self.work == np.float32 and self.kind in (PLAIN, DIFFERENCES)
-        if not filterable or self.length > LONGEST or len(self.rows) < SHORTEST_EVEN:
-            return none
         middle = len(self.rows) // 2
-        weights = self.operator.weights[self.rows, : self.length]
+        filterable = self.work == np.float32 and self.kind in (PLAIN, DIFFERENCES)
+        short = self.lengths[middle] <= LONGEST
+        if not (filterable and short) or len(self.rows) < SHORTEST_EVEN:
+            return none
+        weights = self.operator.weights[self.rows]
         tolerance = EVEN_RTOL * np.abs(weights[middle]).max()
         same = (np.abs(weights - weights[middle]) <= tolerance).all(axis=1)
+        same &= self.lengths == self.lengths[middle]
         offset = self.operator.first[self.rows] - self.rows
         others = np.flatnonzero(~same | (offset != offset[middle]))
         cut = int(np.searchsorted(others, middle))

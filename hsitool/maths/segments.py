@@ -45,13 +45,43 @@ def segment_bands(
     if wavelength_nm is None:
         _refuse_without_wavelengths(split_gap, split_at_nm)
     else:
-        wavelengths = np.asarray(wavelength_nm, np.float64)
-        direction = _direction(wavelengths, cut)
-        steps = direction * np.diff(wavelengths)
-        cut |= ~(steps > 0)  # also where a wavelength is NaN
-        cut |= _gaps(steps, cut, split_gap) | _seams(wavelengths, direction, split_at_nm)
+        if bands < AUTO_MIN_BANDS and split_gap == "auto":
+            split_gap = None
+        cut |= _cuts(np.asarray(wavelength_nm, np.float64), cut, split_gap, split_at_nm)
     edges = [0, *(np.flatnonzero(cut) + 1).tolist(), bands]
     return tuple(range(a, b) for a, b in pairwise(edges) if b > a and is_good[a])
+
+
+def chain_bands(
+    bands: int,
+    wavelength_nm: Sequence[float] | None,
+    good: Sequence[bool],
+    split_gap: SplitGap = "auto",
+    split_at_nm: Sequence[float] = (),
+) -> tuple[tuple[int, ...], ...]:
+    """The good bands, cut as `segment_bands` does, but not where bad bands lie between them."""
+    chosen = np.flatnonzero(np.asarray(good, bool))
+    cut = np.zeros(max(chosen.size - 1, 0), bool)
+    if wavelength_nm is not None and chosen.size:
+        if bands < AUTO_MIN_BANDS and split_gap == "auto":
+            split_gap = None
+        centres = np.asarray(wavelength_nm, np.float64)[chosen]
+        low, high = np.nanmin(centres), np.nanmax(centres)
+        seams = [seam for seam in split_at_nm if low <= seam <= high]
+        cut |= _cuts(centres, cut, split_gap, seams)
+    parts = np.split(chosen, np.flatnonzero(cut) + 1)
+    return tuple(tuple(part.tolist()) for part in parts if part.size)
+
+
+def _cuts(
+    wavelengths: Floats, cut: Flags, split_gap: SplitGap, split_at_nm: Sequence[float]
+) -> Flags:
+    """Steps that no window crosses for the sake of the wavelengths; `cut` are cut already."""
+    direction = _direction(wavelengths, cut)
+    steps = direction * np.diff(wavelengths)
+    back = ~(steps > 0)  # also where a wavelength is NaN
+    gaps = _gaps(steps, cut | back, split_gap)
+    return back | gaps | _seams(wavelengths, direction, split_at_nm)
 
 
 def _refuse_without_wavelengths(split_gap: SplitGap, split_at_nm: Sequence[float]) -> None:
@@ -80,8 +110,6 @@ def _gaps(steps: Floats, cut: Flags, split_gap: SplitGap) -> Flags:
             raise UsageError(f"split gap of {split_gap:g} nm: give a step above 0 nm")
         return steps > split_gap
     gaps = np.zeros_like(cut)
-    if len(steps) + 1 < AUTO_MIN_BANDS:
-        return gaps
     runs = np.split(np.arange(len(steps)), np.flatnonzero(~(steps > 0)))
     for run in runs:
         inside = run[~cut[run]]
@@ -91,10 +119,14 @@ def _gaps(steps: Floats, cut: Flags, split_gap: SplitGap) -> Flags:
 
 def _local_medians(steps: Floats) -> Floats:
     """The median of up to `AUTO_REACH` steps on either side of each step, without itself."""
-    medians = np.full(len(steps), np.inf)
-    for i in range(len(steps)) if len(steps) > 1 else ():
-        around = np.r_[steps[max(i - AUTO_REACH, 0) : i], steps[i + 1 : i + 1 + AUTO_REACH]]
-        medians[i] = np.median(around)
+    if len(steps) < 2:
+        return np.full(len(steps), np.inf)
+    padded = np.pad(steps, AUTO_REACH, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * AUTO_REACH + 1)
+    ordered = np.sort(np.delete(around, AUTO_REACH, axis=1), axis=1)  # NaN at the end
+    last = np.isfinite(ordered).sum(axis=1, keepdims=True) - 1
+    middle = np.concatenate((last // 2, (last + 1) // 2), axis=1)
+    medians: Floats = np.take_along_axis(ordered, middle, axis=1).mean(axis=1)
     return medians
 
 

@@ -131,12 +131,15 @@ def _restored(name: str, value: Any, bands: int) -> Any:
         TypeError: it is not of the item's type.
     """
     if value is None:
-        _require(name not in ("gcps", "rpcs", "tags", "header", "provenance"))
+        _require(name not in NEVER_NONE)
         return None
     if name in PER_BAND_ITEMS:
         _require(isinstance(value, list) and len(value) == bands)
     if name in ("nodata", "former_nodata"):
         return float(value)
+    if name == "noise_correlated":
+        _require(isinstance(value, bool))
+        return value
     if name in ("crs", "gcps_crs"):
         _require(isinstance(value, str))
         return value
@@ -175,6 +178,7 @@ def _point(value: Any) -> GroundControlPoint:
     return GroundControlPoint(**numbers, name=_text(value["name"]), text=_text(value["text"]))
 
 
+NEVER_NONE = ("gcps", "rpcs", "tags", "header", "noise_correlated", "provenance")
 MAPPINGS = {"rpcs": _texts, "header": _texts, "tags": _tags}
 ENTRIES: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("fwhm_nm", "scale", "offset", "transform"), float),

@@ -62,9 +62,9 @@ def convert(
     kernel = recoding(source.info, made)
     with create_cube(target, made, source.layout, output) as sink:
         map_blocks(
-            source,
+            [source],
             kernel,
-            sink,
+            [sink],
             budget=budget or Budget(),
             bands=settings.bands,
             window=settings.subset,
@@ -123,7 +123,10 @@ def same_number(a: float | None, b: float | None) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-def recoding(info: CubeInfo, made: CubeInfo) -> Callable[[Block, Block], Block]:
+Kernel = Callable[[Sequence[Block], Sequence[Block]], Sequence[Block]]
+
+
+def recoding(info: CubeInfo, made: CubeInfo) -> Kernel:
     """The kernel: the block itself where nothing changes, else its samples in type and nodata."""
     renamed = made.nodata is not None and not same_number(info.nodata, made.nodata)
     if made.dtype == info.dtype and not renamed:
@@ -132,7 +135,8 @@ def recoding(info: CubeInfo, made: CubeInfo) -> Callable[[Block, Block], Block]:
     marks = renamed or made.dtype.kind in "iu"  # other types hold NaN and the former nodata
     nodata = info.nodata if made.nodata is None else made.nodata
 
-    def recode(block: Block, out: Block) -> Block:
+    def recode(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
+        block, out = blocks[0], outs[0]
         absent = missing.mask(block)
         _refuse_unfit(block, absent, made.dtype)
         rounded = np.rint(block) if block.dtype.kind == "f" and out.dtype.kind in "iu" else block
@@ -142,14 +146,14 @@ def recoding(info: CubeInfo, made: CubeInfo) -> Callable[[Block, Block], Block]:
             _mark(out, absent, nodata)
         if renamed and info.nodata is not None:
             _refuse_collision(out, absent, made)
-        return out
+        return outs
 
     return recode
 
 
-def unchanged(block: Block, _: Block) -> Block:
+def unchanged(blocks: Sequence[Block], _: Sequence[Block]) -> Sequence[Block]:
     """The kernel of a plain copy."""
-    return block
+    return blocks
 
 
 def _mark(out: Block, absent: Block, nodata: float | None) -> None:
@@ -204,5 +208,5 @@ def band_image(
     bands: Sequence[int] = [band]
     with create_cube(target, made, source.layout, output) as sink:
         map_blocks(
-            source, unchanged, sink, budget=budget or Budget(), bands=bands, progress=progress
+            [source], unchanged, [sink], budget=budget or Budget(), bands=bands, progress=progress
         )

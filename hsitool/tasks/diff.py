@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +147,7 @@ def _same_tags(a: Any, b: Any) -> bool:
 
 ITEMS: dict[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(("bands", "rows", "columns", "dtype", "names", "units"), _equal),
+    "noise_correlated": _equal,
     "wavelength_nm": _close(NM_TOLERANCE),
     "fwhm_nm": _close(NM_TOLERANCE),
     "good": _same_flags,
@@ -232,21 +233,19 @@ def _compare_pixels(
     budget: Budget,
     progress: Progress | None,
 ) -> PixelDifference:
-    def measure(tile: Tile, block: Block) -> PixelDifference:
-        return _apart(tile, block, b.read(tile), (a.info.nodata, b.info.nodata), rtol, atol)
+    def measure(tile: Tile, blocks: Sequence[Block]) -> PixelDifference:
+        x, y = blocks
+        return _apart(tile, x, y, (a.info.nodata, b.info.nodata), rtol, atol)
 
-    one = Tile(0, 0, 1, 1)
-    # The other block, and up to six arrays of differences at once.
+    # Up to six arrays of differences at once.
     kind = np.result_type(a.info.dtype, b.info.dtype, np.float64)
-    extra = b.buffer_bytes(one) + 6 * kind.itemsize * a.info.bands
     return fold_blocks(
-        a,
+        [a, b],
         measure,
         PixelDifference.__add__,
         SAME_PIXELS,
         budget=budget,
-        extra_bytes_per_pixel=extra,
-        beside=[b.layout],
+        extra_bytes_per_pixel=6 * kind.itemsize * a.info.bands,
         progress=progress,
     )
 

@@ -40,6 +40,7 @@ def describe(source: CubeReader) -> dict[str, Any]:
         "band_table": [_band(info, b) for b in range(info.bands)],
         "tags": {space: dict(tags) for space, tags in info.tags.items()},
         "header": dict(info.header),
+        "noise_correlated": info.noise_correlated,
         "provenance": [dict(step) for step in info.provenance],
     }
 

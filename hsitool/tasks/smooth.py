@@ -2,83 +2,190 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from hsitool.cube import CubeInfo, Tile
-from hsitool.engine.blocks import Progress, fold_blocks, map_blocks
+from hsitool.cube import CubeInfo
+from hsitool.engine.blocks import Progress, map_blocks
 from hsitool.engine.plan import Budget
-from hsitool.errors import DataError
-from hsitool.maths.kernel import output_dtype
-from hsitool.maths.missing import MissingRule
+from hsitool.errors import DataError, UsageError
+from hsitool.maths.kernel import BandedKernel, output_dtype
 from hsitool.maths.operator import SpectralOperator
+from hsitool.maths.refit import PartialRule
 from hsitool.maths.savgol import savgol_operator
-from hsitool.maths.segments import SplitGap, segment_bands
+from hsitool.maths.segments import SplitGap, chain_bands, segment_bands
+from hsitool.maths.windows import Mode, Width
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
-from hsitool.storage.wavelengths import warn
+from hsitool.storage.wavelengths import length_nm
 from hsitool.storage.writers import OutputOptions, create_cube
+from hsitool.tasks.empty import empty_bands
 from hsitool.tasks.provenance import with_step
+from hsitool.tasks.sigma import Sigma, check_sigma, sigma_info, sigma_kernel
 
 
 @dataclass(frozen=True)
 class SmoothSettings:
     """What to fit: `spacing` is "auto" (the real wavelengths where they are known) or "band".
 
-    `delta_nm` sets one step for all bands instead; see `maths.segments` for the splits.
+    `delta_nm` sets one step for all bands instead; see `maths.segments` for the splits,
+    `maths.windows` for the windows and modes, `maths.refit` for missing samples. `fill_bad` fits
+    bad bands, too, and `residual` asks for the samples minus the smoothed values.
     """
 
-    window: int
+    window: int | Width
     degree: int
     deriv: int = 0
     spacing: Literal["auto", "band"] = "auto"
     delta_nm: float | None = None
     split_gap: SplitGap = "auto"
     split_at_nm: tuple[float, ...] = ()
+    mode: Mode = "interp"
+    min_valid: int = 0
+    fill_gaps: bool = False
+    fill_bad: bool = False
+    residual: bool = False
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was made of one output's settings: its operator, on physical values."""
+
+    settings: SmoothSettings
+    segments: tuple[range, ...]
+    operator: SpectralOperator
 
 
 def smooth(
     source: CubeReader,
-    target: Path,
-    settings: SmoothSettings,
+    outputs: Mapping[Path, SmoothSettings],
     *,
     band: int | None = None,
-    output: OutputOptions | None = None,
+    sigma: Sigma | None = None,
+    options: OutputOptions | None = None,
     budget: Budget | None = None,
     progress: Progress | None = None,
-) -> None:
-    """Write the smoothed (or derivative) cube of `source`, or the image of one `band` of it.
+) -> dict[Path, Fit]:
+    """Write smoothed, derivative and residual cubes of `source`, all from one reading.
+
+    Args:
+        source: the cube.
+        outputs: what to write where.
+        band: only the images of this band, from 0.
+        sigma: standard deviations to write beside the outputs.
+        options: of all outputs.
+        budget: memory and threads.
+        progress: told of every tile.
+
+    Returns:
+        What was fitted, by output.
 
     Raises:
-        UsageError: settings that cannot be carried out on this cube.
+        UsageError: settings that cannot be carried out on this cube, or two outputs of one name.
         DataError: complex samples, or a file that fails.
     """
+    _refuse(source, outputs, sigma)
     budget = budget or Budget()
+    fits = dict(zip(outputs, _fits(source, list(outputs.values()), band, budget), strict=True))
+    made = {target: _described(source, outputs[target], band) for target in outputs}
+    if sigma is not None:
+        made |= {out: sigma_info(made[target]) for target, out in sigma.targets.items()}
+    bands = None if band is None else _hull([fit.operator for fit in fits.values()])
+    kernel = _kernel(source.info, fits, bands, sigma)
+    sources = [source] if sigma is None or sigma.source is None else [source, sigma.source]
+    with ExitStack() as stack:
+        sinks = [
+            stack.enter_context(create_cube(target, info, source.layout, options))
+            for target, info in made.items()
+        ]
+        map_blocks(sources, kernel, sinks, budget=budget, bands=bands, progress=progress)
+    return fits
+
+
+def _refuse(
+    source: CubeReader, outputs: Mapping[Path, SmoothSettings], sigma: Sigma | None
+) -> None:
     if source.info.dtype.kind not in "iuf":
         raise DataError(f"{source.path}: {source.info.dtype} samples cannot be smoothed")
-    near = None if band is None else range(band - settings.window, band + settings.window + 1)
+    if sigma is not None:
+        check_sigma(sigma, source)
+    targets = [*outputs, *(sigma.targets.values() if sigma is not None else ())]
+    names = [os.path.realpath(target) for target in targets]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise UsageError(f"two outputs are named {targets[number]}: give each its own name")
+
+
+def _fits(
+    source: CubeReader, wanted: Sequence[SmoothSettings], band: int | None, budget: Budget
+) -> tuple[Fit, ...]:
+    """The operators of all bands, or of one."""
+    near = None if band is None else _near(source.info, wanted, band)
     empty = empty_bands(source, budget, near)
-    operator = spectral_operator(source.info, settings, empty)
-    made = result_info(source.info, settings)
-    bands: range | None = None
+    fits = [fit_of(source.info, settings, empty) for settings in wanted]
     if band is not None:
-        operator, made = operator.select([band]), made.with_bands([band])
-        bands = operator.support
-        operator = operator.on_inputs(bands)
-    steps = asdict(settings) | {"band": None if band is None else band + 1}
-    made = with_step(made, "smooth", source.path, steps)
-    kernel = operator.kernel(source.info.dtype, source.info.nodata)
+        fits = [replace(fit, operator=fit.operator.select([band])) for fit in fits]
+    return tuple(fits)
 
-    def filtered(block: Block, out: Block) -> Block:
-        kernel(block, out)
-        return out
 
-    with create_cube(target, made, source.layout, output) as sink:
-        map_blocks(source, filtered, sink, budget=budget, bands=bands, progress=progress)
+def _near(info: CubeInfo, wanted: Sequence[SmoothSettings], band: int) -> range | None:
+    """Bands that a window around `band` may hold."""
+    reach = 0
+    for settings in wanted:
+        if isinstance(settings.window, Width):
+            x = positions(info, settings)
+            inside = np.flatnonzero(np.abs(x - x[band]) <= settings.window.nm)
+            reach = max(reach, 2 * settings.degree + 2, *np.abs(inside - band).tolist())
+        else:
+            reach = max(reach, settings.window)
+    return range(band - reach, band + reach + 1)
+
+
+def _hull(operators: Sequence[SpectralOperator]) -> range:
+    """The bands that any of the operators reads."""
+    supports = [operator.support for operator in operators]
+    return range(min(s.start for s in supports), max(s.stop for s in supports))
+
+
+def _kernel(
+    info: CubeInfo, fits: Mapping[Path, Fit], bands: range | None, sigma: Sigma | None
+) -> Callable[[Sequence[Block], Sequence[Block]], Sequence[Block]]:
+    """What makes all output blocks of a tile: those of the fits, then their deviations."""
+    stored = [_on_stored(fit.operator, info) for fit in fits.values()]
+    if bands is not None:
+        stored = [operator.on_inputs(bands) for operator in stored]
+    smoothing = BandedKernel(stored, info.dtype, info.nodata)
+    if sigma is None or not sigma.targets:
+        deviations = None
+    else:
+        physical = [fits[target].operator for target in sigma.targets]
+        deviations = sigma_kernel(sigma, physical, info, bands)
+
+    def filled(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
+        smoothing(blocks[0], outs[: len(stored)])
+        if deviations is not None:
+            deviations(blocks, outs[len(stored) :])
+        return outs
+
+    return filled
+
+
+def window_of(text: str) -> int | Width:
+    """The window `5` (bands) or `40nm` (its width).
+
+    Raises:
+        UsageError: neither.
+    """
+    if re.fullmatch(r"\s*[+-]?\d+\s*", text):
+        return int(text)
+    return Width(length_nm(text, "--window"))
 
 
 def spectral_operator(
@@ -89,14 +196,51 @@ def spectral_operator(
     Raises:
         UsageError: window, degree, derivative, gap or seam make no sense for this cube.
     """
+    return _on_stored(fit_of(info, settings, empty).operator, info)
+
+
+def fit_of(info: CubeInfo, settings: SmoothSettings, empty: Sequence[int] = ()) -> Fit:
+    """The operator on the physical values of a cube; `empty` bands count as bad.
+
+    Raises:
+        UsageError: as `spectral_operator`.
+    """
+    _refuse_axis(info, settings)
     good = np.ones(info.bands, bool) if info.good is None else np.array(info.good)
     good[list(empty)] = False
-    segments = segment_bands(
-        info.bands, info.wavelength_nm, good.tolist(), settings.split_gap, settings.split_at_nm
-    )
+    bands = info.bands, info.wavelength_nm, good.tolist()
+    cuts = settings.split_gap, settings.split_at_nm
+    segments = segment_bands(*bands, *cuts)
     operator = savgol_operator(
-        positions(info, settings), segments, settings.window, settings.degree, settings.deriv
+        positions(info, settings),
+        segments,
+        settings.window,
+        settings.degree,
+        settings.deriv,
+        mode=settings.mode,
+        chains=chain_bands(*bands, *cuts) if settings.fill_bad else (),
+        partial=PartialRule(settings.min_valid, settings.fill_gaps),
     )
+    return Fit(settings, segments, operator.residual() if settings.residual else operator)
+
+
+def _refuse_axis(info: CubeInfo, settings: SmoothSettings) -> None:
+    """Windows in nm need an axis in nm, copies beyond the ends an even one."""
+    if isinstance(settings.window, Width) and not fits_nm(info, settings):
+        raise UsageError(
+            f"a window of {settings.window.nm:g} nm needs bands at known wavelengths: "
+            "give it in bands, or a step with --delta"
+        )
+    even = settings.delta_nm is not None or settings.spacing == "band"
+    even |= info.wavelength_nm is None
+    if settings.mode != "interp" and (not even or isinstance(settings.window, Width)):
+        raise UsageError(
+            f"--mode {settings.mode} goes beyond the ends by whole bands: "
+            "add --spacing band or --delta, and give the window in bands"
+        )
+
+
+def _on_stored(operator: SpectralOperator, info: CubeInfo) -> SpectralOperator:
     return operator.rescaled(
         1.0 if info.scale is None else info.scale, 0.0 if info.offset is None else info.offset
     )
@@ -112,61 +256,43 @@ def positions(info: CubeInfo, settings: SmoothSettings) -> np.ndarray[Any, np.dt
     return np.array(info.wavelength_nm)
 
 
+def fits_nm(info: CubeInfo, settings: SmoothSettings) -> bool:
+    """Whether the axis of the fit is in nm."""
+    known = settings.spacing == "auto" and info.wavelength_nm is not None
+    return settings.delta_nm is not None or known
+
+
+def _described(source: CubeReader, settings: SmoothSettings, band: int | None) -> CubeInfo:
+    made = result_info(source.info, settings)
+    if band is not None:
+        made = made.with_bands([band])
+    steps = said(settings) | {"band": None if band is None else band + 1}
+    return with_step(made, "smooth", source.path, steps)
+
+
 def result_info(info: CubeInfo, settings: SmoothSettings) -> CubeInfo:
     """The description of the result: what smoothing does not change stays."""
     changed = info.with_new_pixels().replace(
         dtype=output_dtype(info.dtype),
         nodata=float("nan"),
         former_nodata=info.nodata if info.nodata is not None else info.former_nodata,
+        noise_correlated=True,
     )
     if settings.deriv == 0:
-        return changed
-    per_nm = settings.delta_nm is not None or (
-        settings.spacing == "auto" and info.wavelength_nm is not None
-    )
+        return changed.replace(offset=None) if settings.residual else changed
     power = "" if settings.deriv == 1 else f"^{settings.deriv}"
-    step = ("nm" if per_nm else "band") + power
+    step = ("nm" if fits_nm(info, settings) else "band") + power
     units = tuple(f"{unit or '1'}/{step}" for unit in info.units or ("",) * info.bands)
     return changed.replace(units=units, offset=None)
 
 
-def empty_bands(source: CubeReader, budget: Budget, among: range | None = None) -> list[int]:
-    """Good bands (`among` these only, if given) that hold no data at all.
-
-    Bands are looked at in a few rows first, since most cubes show data in all of them there; only
-    bands that were empty so far are looked for in the whole cube.
-    """
-    info = source.info
-    if info.dtype.kind != "f" and info.nodata is None:
-        return []
-    rule = MissingRule(info.dtype, info.nodata)
-    looked_at = [b for b in range(info.bands) if among is None or b in among]
-    suspects = [b for b in looked_at if info.good is None or info.good[b]]
-    for row in (info.rows // 2, info.rows // 4, 3 * info.rows // 4):
-        if suspects:
-            width = min(info.columns, 1024)
-            tile = Tile(row, (info.columns - width) // 2, 1, width)
-            block = source.read(tile, suspects)
-            suspects = [
-                b for b, samples in zip(suspects, block, strict=True) if _all(rule, samples)
-            ]
-    if not suspects:
-        return []
-
-    def measure(_: Tile, block: Block) -> list[bool]:
-        return [_all(rule, samples) for samples in block]
-
-    def merge(so_far: list[bool], found: list[bool]) -> list[bool]:
-        return [a and b for a, b in zip(so_far, found, strict=True)]
-
-    start = [True] * len(suspects)
-    empty = fold_blocks(source, measure, merge, start, budget=budget, bands=suspects)
-    bands = [b for b, is_empty in zip(suspects, empty, strict=True) if is_empty]
-    if bands:
-        listed = ", ".join(str(b + 1) for b in bands[:8]) + (", ..." if len(bands) > 8 else "")
-        warn(f"{source.path}: no data at all in {len(bands)} bands ({listed}): taken as bad")
-    return bands
+ALWAYS_SAID = ("window", "degree", "deriv", "spacing", "delta_nm", "split_gap", "split_at_nm")
 
 
-def _all(rule: MissingRule, samples: Block) -> bool:
-    return bool(rule.mask(samples).all())
+def said(settings: SmoothSettings) -> dict[str, Any]:
+    """The settings for the provenance: the main ones, and others that are not as by default."""
+    values = asdict(settings)
+    if isinstance(settings.window, Width):
+        values["window"] = f"{settings.window.nm:g}nm"
+    defaults = {item.name: item.default for item in fields(settings)}
+    return {k: v for k, v in values.items() if k in ALWAYS_SAID or v != defaults[k]}

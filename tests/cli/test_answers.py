@@ -115,7 +115,7 @@ def test_info_for_programs(cube: Path) -> None:
     assert list(found) == [
         *("path", "files", "size_bytes", "bands", "rows", "columns", "dtype", "layout", "nodata"),
         *("former_nodata", "crs", "transform", "gcps", "gcps_crs", "rpcs", "spacing"),
-        *("band_table", "tags", "header", "provenance"),
+        *("band_table", "tags", "header", "noise_correlated", "provenance"),
     ]
     assert (found["bands"], found["rows"], found["columns"]) == (BANDS, 6, 7)
     assert (found["path"], found["files"]) == ("cube.tif", ["cube.tif"])

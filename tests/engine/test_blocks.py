@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +116,12 @@ def few_rows(workers: int, slots: int = 5) -> Budget:
     return Budget(PROCESS_BYTES + slots * 2 * 3 * 50 * 4, workers)
 
 
-def doubled(block: Block, out: Block) -> Block:
-    np.multiply(block, 2, out=out)
-    return out
+Blocks = Sequence[Block]
+
+
+def doubled(blocks: Blocks, outs: Blocks) -> Blocks:
+    np.multiply(blocks[0], 2, out=outs[0])
+    return outs
 
 
 def threads_of_the_engine() -> list[str]:
@@ -135,9 +138,9 @@ def test_blocks_are_written_in_order_though_they_are_computed_in_any(
     delays = rng.uniform(0, 0.003, 40)
     sink, told = Sink(SHAPE, np.float32), []
     map_blocks(
-        Source(array, wait=lambda tile: delays[tile.row]),
+        [Source(array, wait=lambda tile: delays[tile.row])],
         doubled,
-        sink,
+        [sink],
         budget=few_rows(workers),
         progress=lambda done, total: told.append((done, total)),
     )
@@ -154,13 +157,13 @@ def test_a_kernel_may_return_its_block_or_the_spare_one(keep: bool) -> None:
     array = cubes.spectra(*SHAPE)
     sink = Sink(SHAPE, np.float32)
 
-    def kernel(block: Block, out: Block) -> Block:
+    def kernel(blocks: Blocks, outs: Blocks) -> Blocks:
         if keep:
-            return block
-        out[...] = block
-        return out
+            return blocks
+        outs[0][...] = blocks[0]
+        return outs
 
-    map_blocks(Source(array), kernel, sink, budget=few_rows(2))
+    map_blocks([Source(array)], kernel, [sink], budget=few_rows(2))
     np.testing.assert_array_equal(sink.array, array)
 
 
@@ -172,7 +175,7 @@ def test_no_more_blocks_are_read_ahead_than_there_are_slots() -> None:
         time.sleep(0.002)
         ahead.append(source.reads - done)
 
-    map_blocks(source, doubled, sink, budget=few_rows(2), progress=progress)
+    map_blocks([source], doubled, [sink], budget=few_rows(2), progress=progress)
     assert max(ahead) <= 5
 
 
@@ -184,17 +187,17 @@ def test_a_failure_ends_the_run_and_leaves_nothing_running(where: str, workers: 
     source = Source(array, fails_at=20 if where == "read" else -1)
     sink = Sink(SHAPE, np.float32, fails_at=20 if where == "write" else -1)
 
-    def kernel(block: Block, out: Block) -> Block:
-        if where == "kernel" and block.max() > 0:
+    def kernel(blocks: Blocks, outs: Blocks) -> Blocks:
+        if where == "kernel" and blocks[0].max() > 0:
             raise OSError("incomputable")
-        return doubled(block, out)
+        return doubled(blocks, outs)
 
     def progress(done: int, total: int) -> None:
         if where == "progress" and done == total // 2:
             raise OSError("impassable")
 
     with pytest.raises(OSError, match="able"):
-        map_blocks(source, kernel, sink, budget=few_rows(workers), progress=progress)
+        map_blocks([source], kernel, [sink], budget=few_rows(workers), progress=progress)
     assert threads_of_the_engine() == []
     reads = source.reads
     assert reads < 40
@@ -207,7 +210,7 @@ def test_a_failure_ends_the_run_and_leaves_nothing_running(where: str, workers: 
 def test_a_failure_ends_a_fold(where: str) -> None:
     source = Source(np.zeros(SHAPE, np.float32), fails_at=20 if where == "read" else -1)
 
-    def measure(tile: Tile, _: Block) -> int:
+    def measure(tile: Tile, _: Blocks) -> int:
         if where == "measure" and tile.row >= 20:
             raise ValueError("incomputable")
         return tile.height
@@ -218,7 +221,7 @@ def test_a_failure_ends_a_fold(where: str) -> None:
         return total + height
 
     with pytest.raises((OSError, ValueError), match="able"):
-        fold_blocks(source, measure, merge, 0, budget=few_rows(2))
+        fold_blocks([source], measure, merge, 0, budget=few_rows(2))
     assert threads_of_the_engine() == []
 
 
@@ -229,8 +232,8 @@ def test_a_fold_merges_in_reading_order(workers: int, rng: np.random.Generator) 
     source = Source(array, wait=lambda tile: delays[tile.row])
     start: tuple[float, ...] = ()
     rows = fold_blocks(
-        source,
-        lambda _, block: tuple(block.sum(axis=(0, 2)).tolist()),
+        [source],
+        lambda _, blocks: tuple(blocks[0].sum(axis=(0, 2)).tolist()),
         operator.add,
         start,
         budget=few_rows(workers),
@@ -261,9 +264,9 @@ def test_bands_and_windows_of_every_layout(name: str, to: str, tmp_path: Path) -
         for budget in (Budget(workers=2), Budget(few, 3)):
             with create_cube(target, info, source.layout, options) as sink:
                 map_blocks(
-                    source,
-                    lambda block, _: block,
-                    sink,
+                    [source],
+                    lambda blocks, _: blocks,
+                    [sink],
                     budget=budget,
                     bands=bands,
                     window=window,
@@ -287,8 +290,7 @@ def test_results_do_not_depend_on_threads_and_memory(name: str, tmp_path: Path) 
             target = tmp_path / f"out{number}.tif"
             smooth(
                 source,
-                target,
-                SmoothSettings(5, 2, 1),
+                {target: SmoothSettings(5, 2, 1)},
                 budget=budget,
                 progress=lambda _, total: counts.append(total),
             )

@@ -47,7 +47,7 @@ def test_any_plan_covers_its_window_once_within_the_budget(seed: int) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HsitoolWarning)
-            plan = plan_tiles(window, pixel, layouts, budget)
+            plan = plan_tiles(window, pixel, layouts[:1], layouts[1:], budget)
     except UsageError as error:
         assert width * pixel > budget.memory - reserved(layouts)
         assert "--max-memory" in str(error)
@@ -77,7 +77,7 @@ def test_tiles_are_made_of_whole_packed_blocks_where_they_fit(seed: int) -> None
     unit = min(rows, window.height) * min(width, window.width) * pixel
     if unit > budget.memory - reserved(layouts):
         return
-    for tile in plan_tiles(window, pixel, layouts, budget):
+    for tile in plan_tiles(window, pixel, layouts[:1], layouts[1:], budget):
         assert tile.row in (window.row, tile.row // rows * rows)
         below, end = tile.row + tile.height, window.row + window.height
         assert below == end or below % rows == 0
@@ -88,30 +88,30 @@ def test_a_block_too_large_for_the_memory_is_unpacked_in_parts() -> None:
     pixel = 1000
     block = whole.pixels * pixel
     budget = Budget(reserved([packed]) + block // 3, 2)
-    plan = plan_tiles(whole, pixel, [packed], budget)
+    plan = plan_tiles(whole, pixel, [packed], [], budget)
     assert plan.height < 1024 // 2
     with pytest.warns(HsitoolWarning, match="unpacked 16 times: a larger --max-memory"):
-        plan_tiles(whole, pixel, [packed], Budget(reserved([packed]) + block // 16, 2))
+        plan_tiles(whole, pixel, [packed], [], Budget(reserved([packed]) + block // 16, 2))
 
 
 def test_a_row_too_large_for_the_memory_is_refused_with_the_size_that_does() -> None:
     whole, plain = Tile(0, 0, 10, 1000), layout(10, 1000, raw=True)
     with pytest.raises(UsageError, match=r"give --max-memory \d+MB or more") as told:
-        plan_tiles(whole, 10**6, [plain], Budget(512 * 10**6))
+        plan_tiles(whole, 10**6, [plain], [], Budget(512 * 10**6))
     needed = int(str(told.value).split("--max-memory ")[1].split("MB")[0]) * 10**6
-    assert plan_tiles(whole, 10**6, [plain], Budget(needed)).height == 1
+    assert plan_tiles(whole, 10**6, [plain], [], Budget(needed)).height == 1
 
 
 def test_tiles_are_large_but_not_larger_than_the_cache_likes() -> None:
     whole, plain = Tile(0, 0, 100_000, 1000), layout(100_000, 1000, raw=True)
     for workers in (1, 8):
-        plan = plan_tiles(whole, 1000, [plain], Budget(10**9, workers))
+        plan = plan_tiles(whole, 1000, [plain], [], Budget(10**9, workers))
         assert TILE_BYTES // 2 < plan.largest.pixels * 1000 <= TILE_BYTES
         assert plan.slots == workers + 3
 
 
 def test_columns_follow_tiles_and_rows_go_far() -> None:
     whole: Any = Tile(0, 0, 1000, 1000)
-    plan = plan_tiles(whole, 100, [layout(256, 256, raw=False)], Budget(512 * 10**6, 2))
+    plan = plan_tiles(whole, 100, [layout(256, 256, raw=False)], [], Budget(512 * 10**6, 2))
     assert {tile.width for tile in plan} == {256, 1000 - 3 * 256}
     assert plan.height % 256 == 0

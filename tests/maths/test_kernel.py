@@ -59,10 +59,10 @@ def run(
     operator: SpectralOperator, cube: Cube, order: str, nodata: float | None = None, to: str = ""
 ) -> Cube:
     """The kernel's output; the arrays are in memory order `order`, the output in `to`, if given."""
-    kernel = BandedKernel(operator, cube.dtype, nodata)
+    kernel = BandedKernel([operator], cube.dtype, nodata)
     shape = (operator.outputs, *cube.shape[1:])
     out = arranged(np.zeros(shape, kernel.output_dtype), to or order)
-    kernel(arranged(cube, order), out)
+    kernel(arranged(cube, order), [out])
     return out
 
 
@@ -237,7 +237,9 @@ def test_threads_share_a_kernel() -> None:
     cube[:, 10, 10] = np.nan
     out = np.empty_like(cube)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda row: kernel(cube[:, row : row + 1], out[:, row : row + 1]), range(64)))
+        list(
+            pool.map(lambda row: kernel(cube[:, row : row + 1], [out[:, row : row + 1]]), range(64))
+        )
     np.testing.assert_allclose(out, operator.apply(cube), rtol=0, atol=1e-6)
 
 
@@ -245,10 +247,10 @@ def test_refusals() -> None:
     kernel = operator_on(40, 5, 2, 0, True).kernel(np.uint16)
     block, out = np.zeros((40, 2, 3), np.uint16), np.zeros((40, 2, 3), np.float32)
     with pytest.raises(ValueError, match="shapes"):
-        kernel(block[1:], out)
+        kernel(block[1:], [out])
     with pytest.raises(ValueError, match="shapes"):
-        kernel(block, out[:, 1:])
+        kernel(block, [out[:, 1:]])
     with pytest.raises(ValueError, match="types"):
-        kernel(block.astype(np.int16), out)
+        kernel(block.astype(np.int16), [out])
     with pytest.raises(ValueError, match="types"):
-        kernel(block, out.astype(np.float64))
+        kernel(block, [out.astype(np.float64)])

@@ -3,7 +3,7 @@ import pickle
 import numpy as np
 import pytest
 
-from hsitool.maths.operator import SpectralOperator, stack_operators
+from hsitool.maths.operator import SpectralOperator
 from hsitool.maths.savgol import savgol_operator
 
 RNG = np.random.default_rng(3)
@@ -69,17 +69,6 @@ def test_noise_gain_is_measured_on_noise() -> None:
     noise = RNG.normal(size=(30, 200, 200))
     found = operator(1).apply(noise).std(axis=(1, 2))
     np.testing.assert_allclose(found, operator(1).noise_gain, rtol=0.05)
-
-
-def test_stacked_outputs_are_those_of_the_parts() -> None:
-    cube = RNG.random((30, 3, 4)).astype(np.float32)
-    parts = [operator(0, 7), operator(1), operator(2)]
-    stacked = stack_operators(parts)
-    assert stacked.outputs == 90
-    expected = np.concatenate([part.apply(cube) for part in parts])
-    np.testing.assert_allclose(stacked.apply(cube), expected, rtol=1e-6)
-    with pytest.raises(ValueError, match="cannot be stacked"):
-        stack_operators([operator(), savgol_operator(NM[:9], [range(9)], 5, 2)])
 
 
 def test_pickled() -> None:

@@ -7,7 +7,8 @@ import pytest
 from scipy.signal import savgol_coeffs, savgol_filter
 
 from hsitool.errors import UsageError
-from hsitool.maths.savgol import savgol_operator, savgol_weights
+from hsitool.maths.savgol import savgol_operator
+from hsitool.maths.weights import savgol_weights
 
 
 def exact_weights(positions: list[float], at: float, degree: int, deriv: int) -> list[Fraction]:

@@ -157,7 +157,7 @@ def test_smoothing_keeps_all_that_it_does_not_change(
     target = tmp_path / f"out.{ending}"
     done("smooth", made.path, "-w3", "-d1", "--deriv", deriv, "-o", target)
     found = {d["item"] for d in differences(made.path, target)}
-    changed = {"pixels", "dtype", "nodata", "former_nodata"}
+    changed = {"pixels", "dtype", "nodata", "former_nodata", "noise_correlated"}
     assert found == changed | ({"units", "offset"} if deriv else set())
     if ending == "img":
         items = smoothed_items(made.items, deriv)
@@ -165,7 +165,9 @@ def test_smoothing_keeps_all_that_it_does_not_change(
         done("convert", target, "-o", tmp_path / "out.tif")
     items = smoothed_items(made.items, deriv)
     assert_geotiff_says(tmp_path / "out.tif", replace(items, header={}))
-    assert done("info", target, "--json").json()["former_nodata"] == -9999
+    about = done("info", target, "--json").json()
+    assert about["former_nodata"] == -9999
+    assert about["noise_correlated"] is True
 
 
 # What `diff` tells

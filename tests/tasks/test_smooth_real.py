@@ -146,6 +146,7 @@ def test_band_spacing_equals_scipy(
     for segment in segments_of(scene):
         assert len(segment) >= window
         expected[segment] = savgol_filter(filled[segment], window, degree, deriv=deriv, axis=0)
+        expected[:, np.isnan(stored[segment]).any(axis=0)] = np.nan
     there = ~np.isnan(found)
     largest = np.nanmax(np.abs(expected))
     assert there.mean() > 0.9

@@ -1,0 +1,99 @@
+"""Standard deviations of smoothed cubes, from those of the cube, a covariance, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsitool.cube import CubeInfo
+from hsitool.errors import UsageError
+from hsitool.maths.deviation import DeviationKernel
+from hsitool.maths.missing import MissingRule
+from hsitool.maths.operator import SpectralOperator
+from hsitool.storage.raw import Block
+from hsitool.storage.readers import CubeReader
+
+
+@dataclass(frozen=True)
+class Sigma:
+    """Where the noise of a cube is known from, and where that of its results is to be written.
+
+    Attributes:
+        targets: outputs of `smooth`, each with the file for its standard deviations.
+        source: standard deviations of the cube's samples, of its shape and in physical values.
+        covariance: (bands, bands) of the noise, in physical values; with a `source` only the
+            correlations count.
+    """
+
+    targets: Mapping[Path, Path]
+    source: CubeReader | None = None
+    covariance: NDArray[np.float64] | None = None
+
+
+def check_sigma(sigma: Sigma, source: CubeReader) -> None:
+    """Refuse noise that is not that of the cube.
+
+    Raises:
+        UsageError: shapes differ, or the bands are correlated and no covariance says how.
+    """
+    if sigma.source is None and sigma.covariance is None:
+        raise UsageError("the noise is not known: give --sigma CUBE or --noise-cov FILE")
+    if sigma.source is not None and sigma.source.info.shape != source.info.shape:
+        raise UsageError(
+            f"{sigma.source.path} has (bands, rows, columns) {sigma.source.info.shape}, "
+            f"{source.path} has {source.info.shape}: give a sigma cube of the same shape"
+        )
+    if sigma.covariance is None and source.info.noise_correlated:
+        raise UsageError(
+            f"the noise of {source.path} is correlated between bands, since it was smoothed: "
+            "give its covariance with --noise-cov FILE"
+        )
+
+
+def sigma_info(made: CubeInfo) -> CubeInfo:
+    """The description of the standard deviations of a result: physical values, in its units."""
+    return made.replace(dtype=np.dtype(np.float32), scale=None, offset=None, former_nodata=None)
+
+
+def sigma_kernel(
+    sigma: Sigma, operators: Sequence[SpectralOperator], info: CubeInfo, bands: range | None
+) -> Callable[[Sequence[Block], Sequence[Block]], None]:
+    """What fills the blocks of standard deviations, of `operators` on physical values."""
+    inside = slice(None) if bands is None else slice(bands.start, bands.stop)
+    if bands is not None:
+        operators = [operator.on_inputs(bands) for operator in operators]
+    covariance = None if sigma.covariance is None else sigma.covariance[inside, inside]
+    kernel = DeviationKernel(operators, covariance)
+    missing = MissingRule(info.dtype, info.nodata)
+    known = None if sigma.source is None else _physical(sigma.source.info, inside)
+
+    def fill(blocks: Sequence[Block], outs: Sequence[Block]) -> None:
+        for row in range(blocks[0].shape[1]):  # a row at a time, for the sake of the memory
+            gaps = missing.mask(blocks[0][:, row])
+            deviations = None if known is None else known(blocks[1][:, row])
+            kernel(gaps, deviations, [out[:, row] for out in outs])
+
+    return fill
+
+
+def _physical(info: CubeInfo, inside: slice) -> Callable[[Block], NDArray[np.float64]]:
+    """What turns stored standard deviations (bands, pixels) into physical ones, NaN if missing."""
+    rule = MissingRule(info.dtype, info.nodata)
+
+    def column(values: tuple[float, ...] | None, default: float) -> NDArray[np.float64]:
+        given: Any = (default,) * info.bands if values is None else values
+        return np.array(given)[inside, None]
+
+    scale, offset = column(info.scale, 1.0), column(info.offset, 0.0)
+
+    def physical(stored: Block) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = stored * scale + offset
+        values[rule.mask(stored)] = np.nan
+        return values
+
+    return physical

@@ -64,7 +64,7 @@ def _application() -> Any:
     """The commands, made from their functions once instead of every time."""
     import typer
 
-    from hsitool.cli import band, convert, diff, info, smooth, spectrum  # noqa: F401  (register)
+    from hsitool.cli import band, convert, diff, info, smooth, spectrum, tune  # noqa: F401
     from hsitool.cli.app import app
 
     return typer.main.get_command(app)

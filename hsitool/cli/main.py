@@ -76,7 +76,7 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
     # Imported here, so that a signal that arrives meanwhile ends in one line, too.
     import typer
 
-    from hsitool.cli import band, convert, diff, info, smooth, spectrum  # noqa: F401  (register)
+    from hsitool.cli import band, convert, diff, info, smooth, spectrum, tune  # noqa: F401
     from hsitool.cli.app import app
 
     try:

@@ -19,5 +19,11 @@ class DataError(HsitoolError):
     exit_code = 3
 
 
+class DeviceError(HsitoolError):
+    """The GPU that was asked for is not there, or fails (exit code 4)."""
+
+    exit_code = 4
+
+
 class HsitoolWarning(UserWarning):
     """Something was assumed or left out; told to the user in one line on standard error."""

@@ -19,10 +19,11 @@ LAYERS: dict[str, set[str]] = {
     "cube": {"errors"},
     "device": {"errors"},
     "storage": GROUND,
-    "maths": {"errors"},
+    "maths": {"errors", "device"},
     "engine": GROUND | {"device", "storage"},
     "tasks": GROUND | {"device", "storage", "maths", "engine"},
-    "cli": GROUND | {"tasks", "engine", "storage"},
+    "drawing": GROUND | {"storage", "tasks"},
+    "cli": GROUND | {"tasks", "engine", "storage", "drawing"},
     "__main__": {"cli"},
 }
 """Layer -> the other layers that it may import."""
@@ -36,7 +37,7 @@ HOMES: dict[str, set[str]] = {
     "affine": {"storage"},
     "cv2": {"maths"},
     "cupy": {"device"},
-    "matplotlib": set(),
+    "matplotlib": {"drawing"},
     "concurrent": {"engine"},
     "multiprocessing": set(),
 }
@@ -97,7 +98,7 @@ def test_every_layer_has_its_row() -> None:
 
 def test_maths_needs_arrays_only() -> None:
     standard = {"__future__", "collections", "dataclasses", "functools", "itertools", "math"}
-    standard |= {"threading", "typing", "fractions"}
+    standard |= {"threading", "typing", "fractions", "importlib"}
     for path in (path for path in modules() if layer_of(path) == "maths"):
         tops = {name.split(".")[0] for name, _ in imports(ast.parse(path.read_text("utf-8")), "")}
         assert tops <= standard | LIBRARIES_OF_MATHS | {"hsitool"}, path
@@ -139,7 +140,7 @@ def test_the_command_line_imports_heavy_layers_inside_functions(path: Path) -> N
         ("tasks/x.py", "from hsitool.cli.options import note", "tasks may not use cli"),
         ("tasks/x.py", "import cv2", "home of cv2 is ['maths']"),
         ("cli/x.py", "import hsitool.maths", "cli may not use maths"),
-        ("cli/x.py", "from matplotlib import pyplot", "home of matplotlib is nowhere"),
+        ("cli/x.py", "from matplotlib import pyplot", "home of matplotlib is ['drawing']"),
         ("cube.py", "from hsitool.storage import raw", "cube may not use storage"),
         ("engine/x.py", "import cupy as cp", "home of cupy is ['device']"),
     ],

@@ -19,8 +19,6 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 Flags = NDArray[np.bool_]
 
-AT_ONCE = 1 << 18  # products of pairs of samples held at the same time
-
 
 class DeviationKernel:
     """`kernel(missing, sigma, outs)` fills in standard deviations of operators' outputs.
@@ -80,24 +78,22 @@ class DeviationKernel:
         """Deviations where windows miss samples, with the weights that fit the others."""
         chosen = np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0))
         # What is not known of a missing sample does not matter, since it gets no weight.
-        spectra = np.where(missing, 0.0, sigma).T[chosen]
-        for pixels, outputs, weights in fits.weights(missing.T[chosen]):
-            size = max(1, AT_ONCE // max(1, weights.shape[1] ** 2))
-            for start in range(0, len(pixels), size):
-                part = slice(start, start + size)
-                terms = weights[part] * fits.samples(spectra, pixels[part], outputs[part])
-                variance = self._of_terms(fits, outputs[part], terms)
-                out[outputs[part], chosen[pixels[part]]] = np.sqrt(variance)
+        spectra = np.where(missing, 0.0, sigma)[:, chosen]
+        fitted = fits.windows.length > 0
+        for pixels, weights in fits.weights(missing[:, chosen]):
+            terms = weights * fits.samples(spectra[:, pixels])
+            found = np.sqrt(self._of_terms(fits, terms))
+            out[np.ix_(fitted, chosen[pixels])] = found[fitted]
 
-    def _of_terms(self, fits: PartialFits, outputs: Integers, terms: Floats) -> Floats:
-        """(n,) variances of sums of `terms` (n, longest window), deviations times weights."""
+    def _of_terms(self, fits: PartialFits, terms: Floats) -> Floats:
+        """(outputs, pixels) variances of sums of `terms`, which are deviations times weights."""
         if self._correlation is None:
-            terms = fits.folded(outputs, terms)
-            independent: Floats = np.einsum("ij,ij->i", terms, terms)
+            terms = fits.folded(terms)
+            independent: Floats = np.einsum("ijk,ijk->ik", terms, terms)
             return independent
-        columns = fits.windows.columns[outputs].clip(0)
+        columns = fits.windows.columns.clip(0)
         pairs = self._correlation[columns[:, :, None], columns[:, None, :]]
-        variance: Floats = np.einsum("ij,ijk,ik->i", terms, pairs, terms)
+        variance: Floats = np.einsum("ijk,ijk->ik", terms, pairs @ terms)
         return variance.clip(0)
 
 

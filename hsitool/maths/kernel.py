@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hsitool.maths.even import EvenProduct
-from hsitool.maths.missing import MissingRule, any_in_windows
+from hsitool.maths.missing import MissingRule
 from hsitool.maths.operator import SpectralOperator
 from hsitool.maths.plan import BANDS, GROUP, PIXELS, Part, Span, make_plan
 
@@ -20,6 +20,7 @@ Flags = NDArray[np.bool_]
 SMALL_PRODUCT = 1_000_000  # multiplications up to which OpenBLAS spares itself to pack operands
 LONGEST_CHUNK = {PIXELS: 8192, BANDS: 1024}
 SHORTEST_CHUNK = 256
+MENDED = 1 << 19  # samples of pixels that are computed anew at the same time
 EVEN_CHUNK = {PIXELS: 8192, BANDS: 4096}
 
 
@@ -37,6 +38,27 @@ def work_dtype(operators: Sequence[SpectralOperator], dtype: DTypeLike) -> np.dt
         wide |= bool((~operator.smooths & (operator.level != 0)).any())
         wide |= bool((operator.bias != 0).any())
     return np.dtype(np.float64 if wide else np.float32)
+
+
+def refuse_misfits(
+    operators: Sequence[SpectralOperator],
+    dtype: np.dtype[Any],
+    block: Samples,
+    outs: Sequence[Samples],
+) -> None:
+    """Refuse arrays that operators cannot be carried out on.
+
+    Raises:
+        ValueError: shapes or types are not those of operators on blocks of `dtype`.
+    """
+    found = [array.shape for array in (block, *outs)]
+    counts = operators[0].inputs, *(operator.outputs for operator in operators)
+    wanted = [(count, *block.shape[1:]) for count in counts]
+    if found != wanted:
+        raise ValueError(f"shapes {found} of block and outs are not {wanted}")
+    types = {block.dtype.newbyteorder("=")}, {out.dtype for out in outs}
+    if types != ({dtype}, {output_dtype(dtype)}):
+        raise ValueError(f"types {types} are not {dtype} in and {output_dtype(dtype)} out")
 
 
 class BandedKernel:
@@ -77,7 +99,7 @@ class BandedKernel:
         Raises:
             ValueError: shapes or types are not those of the kernel.
         """
-        self._refuse_misfits(block, outs)
+        refuse_misfits(self.operators, self.dtype, block, outs)
         block = block.astype(self.dtype, copy=False)
         source, *targets = _lines(block, *outs)
         axis = PIXELS if _runs_along(source, PIXELS) else BANDS
@@ -95,114 +117,93 @@ class BandedKernel:
             if filled is not target:
                 np.copyto(target, filled)
 
-    def _refuse_misfits(self, block: Samples, outs: Sequence[Samples]) -> None:
-        found = [array.shape for array in (block, *outs)]
-        counts = self.operators[0].inputs, *(operator.outputs for operator in self.operators)
-        wanted = [(count, *block.shape[1:]) for count in counts]
-        if found != wanted:
-            raise ValueError(f"shapes {found} of block and outs are not {wanted}")
-        types = {block.dtype.newbyteorder("=")}, {out.dtype for out in outs}
-        if types != ({self.dtype}, {self.output_dtype}):
-            raise ValueError(f"types {types} are not {self.dtype} in and {self.output_dtype} out")
-
     def _fill(self, source: Samples, targets: Sequence[Samples], axis: int) -> None:
         """Carry out all spans, a chunk of pixels at a time, so that it stays in the cache."""
         for target, nowhere in zip(targets, self._nowhere, strict=True):
             target[:, nowhere] = np.nan
+        broken = np.zeros((source.shape[0], source.shape[PIXELS]), bool)
         for lines, samples in _chunks(source.shape, self._pixels[axis]):
             results = [target[lines, :, samples] for target in targets]
             chunk = source[lines, :, samples]
-            gaps = False
             for span in self._plans[axis]:
                 outs = [results[part.operator][:, part.outputs] for part in span.parts]
-                gaps |= self._carry_out(span, chunk[:, span.bands], outs, axis)
-            if gaps:
-                self._refit(chunk, results)
+                self._carry_out(span, chunk[:, span.bands], outs, broken[lines, samples], axis)
+        if broken.any():
+            self._mend(source, broken, targets)
 
-    def _carry_out(self, span: Span, chunk: Samples, results: Sequence[Samples], axis: int) -> bool:
-        """Fill `results`, one a part of the span; True if windows miss some samples, not all.
+    def _carry_out(
+        self, span: Span, chunk: Samples, results: Sequence[Samples], broken: Flags, axis: int
+    ) -> None:
+        """Fill `results`, one a part of the span; all arrays are (lines, bands, samples).
 
-        All arrays are (lines, bands, samples).
+        A pixel never changes another one, so those that miss samples are mended afterwards.
+        `broken` (lines, samples) tells where some samples of windows are missing, but not all.
         """
-        if not _scratch.expects_missing and self._filled(span, chunk, results, axis):
-            return False
-        missing = self._rule.mask(chunk) if self._rule.found(chunk) else None
-        _scratch.expects_missing = missing is not None
-        if missing is not None and missing.all():
-            for result in results:
-                result[...] = np.nan
-            return False
-        samples = self._samples(chunk, missing, axis)
-        steps = _differences(samples, axis) if span.differences else samples
-        for part, result in zip(span.parts, results, strict=True):
-            for product in part.products:
-                product(steps if part.differences else samples, result)
-            _finish(part, samples, result)
-        if missing is not None:
-            blank = _any_missing(missing, span)
+        if self._filled(span, chunk, results, axis):
+            return
+        if span.lengths.max() == 1:
+            blank = self._rule.mask(chunk)[:, span.starts]
             for result in results:
                 np.copyto(result, np.nan, where=blank)
-        return missing is not None and bool((span.lengths > 1).any())
+            return
+        lines, samples = np.nonzero(self._rule.suspects(chunk))
+        missing = self._rule.mask(chunk[lines, :, samples])
+        some, every = missing.any(axis=1), missing.all(axis=1)
+        for result in results:
+            result[lines[every], :, samples[every]] = np.nan
+        part = some & ~every
+        broken[lines[part], samples[part]] = True
 
     def _filled(self, span: Span, chunk: Samples, results: Sequence[Samples], axis: int) -> bool:
-        """Fill `results` if no sample is missing; False, and they are spoilt, where one is.
+        """Fill `results`; False where samples are missing, as pixels with them are wrong then.
 
         Samples are looked at right after their use, since they are in the cache then: looking
         first would fetch all of them twice from the memory.
         """
-        samples = self._samples(chunk, None, axis)
+        samples = self._samples(chunk, axis)
         steps = _differences(samples, axis) if span.differences else samples
-        looked_at = 0
+        looked_at, found = 0, False
         for part, result in zip(span.parts, results, strict=True):
             for product in part.products:
                 product(steps if part.differences else samples, result)
                 reached = product.bands.stop + (1 if part.differences else 0)
                 if axis == PIXELS and reached > looked_at:
-                    if self._rule.found(chunk[:, looked_at:reached]):
-                        return False
+                    found = found or self._rule.found(chunk[:, looked_at:reached])
                     looked_at = reached
             _finish(part, samples, result)
-        return not (looked_at < chunk.shape[BANDS] and self._rule.found(chunk[:, looked_at:]))
+        return not (found or self._rule.found(chunk[:, looked_at:]))
 
-    def _samples(self, chunk: Samples, missing: Flags | None, axis: int) -> Samples:
-        """The samples in the type of the work, 0 where missing."""
-        if missing is None and chunk.dtype == self._work:
+    def _samples(self, chunk: Samples, axis: int) -> Samples:
+        """The samples in the type of the work."""
+        if chunk.dtype == self._work:
             return chunk
         samples = _scratch.like("samples", chunk, axis, self._work)
         np.copyto(samples, chunk)
-        if missing is not None:
-            np.copyto(samples, 0, where=missing)
         return samples
 
-    def _refit(self, chunk: Samples, results: Sequence[Samples]) -> None:
-        """Fit the windows anew that miss some of their samples, in pixels that hold others."""
-        fits = [operator.refit for operator in self.operators]
-        if not any(fits):
-            return
-        missing = self._rule.mask(chunk)
-        used = np.logical_or.reduce([fit.reads for fit in fits if fit])
-        some, every = missing[:, used].any(axis=1), missing[:, used].all(axis=1)
-        lines, samples = np.nonzero(some & ~every)
-        absent = missing[lines, :, samples]
-        spectra = np.where(absent, 0.0, chunk[lines, :, samples])
-        for fit, result in zip(fits, results, strict=True):
-            if fit is not None and lines.size:
-                outputs = result[lines, :, samples]
-                fit(spectra, absent, outputs)
-                result[lines, :, samples] = outputs
+    def _mend(self, source: Samples, broken: Flags, targets: Sequence[Samples]) -> None:
+        """Compute the outputs anew of pixels that miss some samples, a number of them at a time."""
+        lines, samples = np.nonzero(broken)
+        size = max(1, MENDED // source.shape[BANDS])
+        for start in range(0, lines.size, size):
+            line, sample = lines[start : start + size], samples[start : start + size]
+            spectra = source[line, :, sample].T
+            missing = self._rule.mask(spectra)
+            clean = np.where(missing, 0.0, spectra)
+            for operator, target in zip(self.operators, targets, strict=True):
+                outputs = target[line, :, sample].T
+                if operator.refit is None:
+                    _blank(operator, clean, missing, outputs)
+                else:
+                    operator.refit(clean, missing, outputs)
+                target[line, :, sample] = outputs.T
 
 
-def _any_missing(missing: Flags, span: Span) -> Flags:
-    """(lines, outputs, samples): whether a sample of the output's window is missing."""
-    lengths = set(span.lengths.tolist())
-    if len(lengths) == 1:
-        return any_in_windows(missing, lengths.pop())[:, span.starts]
-    shape = len(missing), len(span.starts), missing.shape[PIXELS]
-    blank = np.empty(shape, bool)
-    for length in lengths:
-        rows = np.flatnonzero(span.lengths == length)
-        blank[:, rows] = any_in_windows(missing, length)[:, span.starts[rows]]
-    return blank
+def _blank(operator: SpectralOperator, samples: Samples, missing: Flags, outputs: Samples) -> None:
+    """Fill (outputs, pixels) from (bands, pixels); NaN where a window misses a sample."""
+    outputs[...] = operator.dense() @ samples + operator.bias[:, None]
+    gaps = operator.uses().astype(np.float64) @ missing
+    outputs[(gaps > 0) | (operator.length == 0)[:, None]] = np.nan
 
 
 def _finish(part: Part, samples: Samples, result: Samples) -> None:
@@ -230,7 +231,6 @@ class _Scratch(threading.local):
     """Working memory that each thread keeps from chunk to chunk, as fresh pages are slow."""
 
     def __init__(self) -> None:
-        self.expects_missing = False  # as the last chunk had missing samples
         self._buffers: dict[str, NDArray[np.uint8]] = {}
 
     def like(

@@ -30,7 +30,7 @@ class MissingRule:
         Least and greatest value tell most often, in two fast passes: NaN stays in them, infinity
         is one of them, and a nodata outside of them is not there.
         """
-        if self.nodata is None and not self.floating:
+        if samples.size == 0 or (self.nodata is None and not self.floating):
             return False
         if samples.ndim > 1 and samples.strides[-2] < samples.strides[-1]:
             samples = samples.swapaxes(-1, -2)  # along the memory NumPy is three times as fast
@@ -41,6 +41,20 @@ class MissingRule:
         if self.nodata is None or not least <= self.nodata <= greatest:
             return False
         return bool((samples == self.nodata).any())
+
+    def suspects(self, samples: Samples) -> Flags:
+        """(lines, samples): the pixels of (lines, bands, samples) that may miss a sample.
+
+        None that does is left out. Like `found`, in two passes, since most pixels miss nothing.
+        """
+        least = np.minimum.reduce(samples, axis=1)
+        greatest = np.maximum.reduce(samples, axis=1)
+        suspect: Flags = np.zeros(least.shape, bool)
+        if self.floating:
+            suspect |= ~(np.isfinite(least) & np.isfinite(greatest))
+        if self.nodata is not None:
+            suspect |= (least <= self.nodata) & (self.nodata <= greatest)
+        return suspect
 
     def mask(self, samples: Samples) -> Flags:
         """True where a sample is missing; the same shape and memory order."""
@@ -64,16 +78,3 @@ def _stored(dtype: np.dtype[Any], nodata: float | None) -> Any:
     limits = np.iinfo(dtype)
     fits = float(nodata).is_integer() and limits.min <= int(nodata) <= limits.max
     return dtype.type(int(nodata)) if fits else None
-
-
-def any_in_windows(missing: Flags, length: int) -> Flags:
-    """(lines, bands - length + 1, samples): whether any of `length` bands from each on is missing.
-
-    Windows grow by doubling, so that a long one costs a few passes only.
-    """
-    reach = 1
-    while reach < length:
-        step = min(reach, length - reach)
-        missing = missing[:, :-step] | missing[:, step:]
-        reach += step
-    return missing

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from hsitool.device import device_of
+
 if TYPE_CHECKING:
     from hsitool.maths.kernel import BandedKernel
     from hsitool.maths.refit import PartialFits
@@ -77,7 +79,7 @@ class SpectralOperator:
         """The operator of these output bands alone, in this order, on the same inputs."""
         rows = np.asarray(outputs, np.intp)
         length = self.length[rows]
-        longest = length.max(initial=0)
+        longest = length.max(initial=1)
         return replace(
             self,
             band=self.band[rows],
@@ -169,8 +171,13 @@ class SpectralOperator:
         return BandedKernel([self], dtype, nodata)
 
     def apply(self, block: NDArray[Any], nodata: float | None = None) -> NDArray[Any]:
-        """The output (outputs, rows, columns) of a block (bands, rows, columns), in its order."""
-        kernel = self.kernel(block.dtype, nodata)
+        """The output (outputs, rows, columns) of a block (bands, rows, columns), in its order.
+
+        A CuPy array is worked on by its GPU and gives a CuPy array.
+        """
+        from hsitool.maths.spectral import spectral_kernel
+
+        kernel = spectral_kernel([self], block.dtype, nodata, device_of(block))
         out = np.empty_like(block, kernel.output_dtype, shape=(self.outputs, *block.shape[1:]))
         kernel(block, [out])
         return out
@@ -179,6 +186,13 @@ class SpectralOperator:
         """(outputs, longest window) the input band of each weight; any band beyond `length`."""
         columns = self.first[:, None] + np.arange(self.weights.shape[1])
         return columns.clip(0, self.inputs - 1)
+
+    def uses(self) -> Flags:
+        """(outputs, inputs) the bands of each window."""
+        uses = np.zeros((self.outputs, self.inputs), bool)
+        for output in range(self.outputs):
+            uses[output, self.members(output)] = True
+        return uses
 
     def dense(self) -> Floats:
         """(outputs, inputs) the same map as a full matrix, without the bias."""

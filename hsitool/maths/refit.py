@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsitool.maths.weights import savgol_weights
+from hsitool.maths.weights import orthonormal
 from hsitool.maths.windows import NONE, ZERO, Windows
 
 Floats = NDArray[np.float64]
@@ -22,9 +22,7 @@ DERIVATIVE_GAIN = 3.0
 """Most noise that a value may carry: that of a sample; so many times that of the full window."""
 
 ROUNDING = 1e-9  # a gain that is 1 on paper, as of a single sample kept as it is, counts as 1
-BATCH = 1 << 20  # samples of windows looked at together
-CACHED = 1 << 20  # weights kept for patterns that come again
-BITS = 31
+BATCH = 1 << 18  # samples of windows looked at together
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,10 @@ def partial_fits(
         scale=np.ones(bands),
         offset=np.zeros(bands),
     )
-    full = fits.noise_gain(np.arange(bands), weights)
+    full = fits.noise_gain(weights[..., None])[:, 0]
     limit = np.full(bands, SMOOTHING_GAIN) if deriv == 0 else DERIVATIVE_GAIN * full
-    return replace(fits, limit=limit * (1 + ROUNDING))
+    # Weights of copies may cancel: then the full window's gain is 0, but for rounding.
+    return replace(fits, limit=limit + ROUNDING * np.sqrt(np.sum(weights**2, axis=1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,46 +121,73 @@ class PartialFits:
         return used
 
     def __call__(self, samples: Floats, missing: Flags, out: NDArray[Any]) -> None:
-        """Replace outputs whose windows miss samples: by a value, or by NaN where none is given.
+        """Fill the outputs that have windows: with NaN where no value is given.
 
         Args:
-            samples: (pixels, inputs) as stored; any finite number where missing.
-            missing: (pixels, inputs)
-            out: (pixels, outputs) outputs of windows that miss no sample are left as they are.
+            samples: (inputs, pixels) as stored; any finite number where missing.
+            missing: (inputs, pixels)
+            out: (outputs, pixels) those without windows are left as they are.
         """
-        physical = samples * self.scale + self.offset
-        own_scale, own_offset = self.scale[self.band], self.offset[self.band]
+        physical = samples * self.scale[:, None] + self.offset[:, None]
+        own_scale, own_offset = self.scale[self.band, None], self.offset[self.band, None]
         if self.deriv > 0 or self.residual:
             own_offset = np.zeros_like(own_offset)
-        for pixels, outputs, weights in self.weights(missing):
-            values = np.einsum("ij,ij->i", weights, self.samples(physical, pixels, outputs))
-            out[pixels, outputs] = (values - own_offset[outputs]) / own_scale[outputs]
+        fitted = self.windows.length[:, None] > 0
+        for pixels, weights in self.weights(missing):
+            values = np.einsum("ijk,ijk->ik", weights, self.samples(physical[:, pixels]))
+            np.copyto(out[:, pixels], (values - own_offset) / own_scale, where=fitted)
 
-    def samples(self, values: Floats, pixels: Integers, outputs: Integers) -> Floats:
-        """(n, longest window) the samples of the windows; 0 where there is none."""
-        columns = self.windows.columns[outputs]
-        found: Floats = values[pixels[:, None], columns.clip(0)]
+    def samples(self, values: Floats) -> Floats:
+        """(outputs, longest window, pixels) the samples of the windows; 0 where there is none."""
+        columns = self.windows.columns
+        found: Floats = values[columns.clip(0)]
         found[columns < 0] = 0
         return found
 
-    def weights(self, missing: Flags) -> Iterator[tuple[Integers, Integers, Floats]]:
-        """Pixels and outputs whose windows miss samples, and the weights of all samples.
+    def weights(self, missing: Flags) -> Iterator[tuple[slice, Floats]]:
+        """Some pixels at a time, and the weights (outputs, longest window, pixels) of all samples.
 
-        Weights (n, longest window) are 0 for missing samples and NaN where no value is given.
+        They are 0 for missing samples, and NaN throughout where no value is given.
         """
         columns = self.windows.columns
         batch = max(1, BATCH // max(columns.size, 1))
-        for start in range(0, len(missing), batch):
-            part = missing[start : start + batch]
-            there = self._there(part)
-            touched = ~(there | (columns == NONE)).all(axis=2)
-            pixels, outputs = np.nonzero(touched)
-            fitted = self._fitted(outputs, there[pixels, outputs])
+        for start in range(0, missing.shape[1], batch):
+            pixels = slice(start, start + batch)
+            there = ~missing[columns.clip(0), pixels]
+            there[columns == NONE] = False
+            there[columns == ZERO] = True
+            touched = (there != (columns != NONE)[..., None]).any(axis=1)
+            weights = self._fitted(there)
+            own = missing[self.band, pixels]
+            withheld = touched & ~self._given(there, weights)
             if self.residual or not self.rule.fill_gaps:
-                fitted[part[pixels, self.band[outputs]]] = np.nan
+                withheld |= own
             if self.residual:
-                fitted = self._own[outputs] - fitted
-            yield pixels + start, outputs, fitted
+                weights = self._own[..., None] - weights
+            np.copyto(weights, np.nan, where=withheld[:, None])
+            yield pixels, weights
+
+    def _fitted(self, there: Flags) -> Floats:
+        """(outputs, longest window, pixels) least-squares weights of the samples `there`.
+
+        In a basis that is orthonormal on the full window, the normal equations of the others are
+        the unit matrix minus the products of the rows that are missing.
+        """
+        count = self.degree + 1
+        gone = (~there).astype(np.float64)
+        normal = self._products.swapaxes(1, 2) @ gone
+        np.subtract(np.eye(count).reshape(1, -1, 1), normal, out=normal)
+        square = normal.reshape(len(normal), count, count, -1)
+        solution = _solved(square, self._wanted)
+        weights: Floats = self._basis @ solution
+        weights *= there
+        return weights
+
+    def _given(self, there: Flags, weights: Floats) -> Flags:
+        """(outputs, pixels) whether the fit has samples enough, and little enough noise."""
+        fewest = max(self.degree + 1, self.rule.min_valid)
+        quiet: Flags = self.noise_gain(weights) <= self.limit[:, None]
+        return quiet & (there.sum(axis=1) >= fewest)
 
     @cached_property
     def _own(self) -> Floats:
@@ -170,78 +196,34 @@ class PartialFits:
         first: Floats = (own & (np.cumsum(own, axis=1) == 1)).astype(np.float64)
         return first
 
-    def _there(self, missing: Flags) -> Flags:
-        """(pixels, outputs, longest window) the samples that can be fitted."""
-        columns = self.windows.columns
-        there = ~missing[:, columns.clip(0)]
-        there[:, columns == NONE] = False
-        there[:, columns == ZERO] = True
-        return there
-
-    def _fitted(self, outputs: Integers, there: Flags) -> Floats:
-        """(n, longest window) weights; equal patterns of samples are solved once."""
-        keys, short = outputs, there.shape[1] <= BITS
-        for start in range(0, there.shape[1], BITS):
-            if start > 0:
-                keys = np.unique(keys, return_inverse=True)[1]
-            part = there[:, start : start + BITS]
-            keys = (keys << part.shape[1]) | (part @ (1 << np.arange(part.shape[1])))
-        unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-        if not short:
-            return self._solved(outputs[first], there[first])[inverse]
-        return self._known(unique, outputs[first], there[first])[inverse]
-
-    def _known(self, keys: Integers, outputs: Integers, there: Flags) -> Floats:
-        """Weights of patterns in ascending order of their keys, remembered if there is room."""
-        known, table = self._memory[0]
-        place = np.searchsorted(known, keys)
-        place[place == known.size] = 0
-        found = known[place] == keys if known.size else np.zeros(keys.size, bool)
-        weights = np.empty(there.shape)
-        weights[found] = table[place[found]]
-        new = ~found
-        if new.any():
-            weights[new] = self._solved(outputs[new], there[new])
-            if (known.size + keys.size) * max(1, there.shape[1]) <= CACHED:
-                order = np.argsort(np.concatenate((known, keys[new])), kind="stable")
-                # One assignment: threads may lose each other's patterns, never see half of them.
-                self._memory[0] = (
-                    np.concatenate((known, keys[new]))[order],
-                    np.concatenate((table, weights[new]))[order],
-                )
-        return weights
+    @cached_property
+    def _basis(self) -> Floats:
+        """(outputs, longest window, degree + 1) columns orthonormal on each full window."""
+        return orthonormal(self.windows, self.degree, self.deriv)[0]
 
     @cached_property
-    def _memory(self) -> list[tuple[Integers, Floats]]:
-        width = self.windows.columns.shape[1]
-        return [(np.empty(0, np.intp), np.empty((0, width)))]
+    def _wanted(self) -> Floats:
+        """(outputs, degree + 1) the derivative of each function of the basis at the output."""
+        return orthonormal(self.windows, self.degree, self.deriv)[1]
 
-    def _solved(self, outputs: Integers, there: Flags) -> Floats:
-        """(n, longest window) weights of the samples that are there; NaN where none are given."""
-        weights = np.full(there.shape, np.nan)
-        fewest = max(self.degree + 1, self.rule.min_valid)
-        rows = np.flatnonzero(np.count_nonzero(there, axis=1) >= fewest)
-        if not rows.size:
-            return weights
-        positions = self.windows.positions[outputs[rows]]
-        solved = savgol_weights(
-            positions, np.zeros(rows.size), self.degree, self.deriv, there[rows]
-        )
-        solved[self.noise_gain(outputs[rows], solved) > self.limit[outputs[rows]]] = np.nan
-        weights[rows] = solved
-        return weights
+    @cached_property
+    def _products(self) -> Floats:
+        """(outputs, longest window, (degree + 1)^2) of each row of the basis with itself."""
+        products = self._basis[..., :, None] * self._basis[..., None, :]
+        flat: Floats = products.reshape(*products.shape[:2], -1)
+        return flat
 
-    def noise_gain(self, outputs: Integers, weights: Floats) -> Floats:
-        """(n,) sqrt(sum w^2) over bands."""
-        weights = self.folded(outputs, weights)
-        gain: Floats = np.sqrt(np.einsum("ij,ij->i", weights, weights))
+    def noise_gain(self, weights: Floats) -> Floats:
+        """(outputs, pixels) sqrt(sum w^2) over bands of (outputs, longest window, pixels)."""
+        folded = self.folded(weights)
+        gain: Floats = np.sqrt(np.einsum("ijk,ijk->ik", folded, folded))
         return gain
 
-    def folded(self, outputs: Integers, weights: Floats) -> Floats:
-        """(n, longest window) weights in which those of copies of one band are added up."""
+    def folded(self, weights: Floats) -> Floats:
+        """The weights, in which those of copies of one band are added up."""
         if self._copies is None:
             return weights
-        together: Floats = np.einsum("ij,ijk->ik", weights, self._copies[outputs])
+        together: Floats = self._copies.swapaxes(1, 2) @ weights
         return together
 
     @cached_property
@@ -258,3 +240,30 @@ class PartialFits:
             return None
         copies: Floats = ((first[:, :, None] == places) & real[:, :, None]).astype(np.float64)
         return copies
+
+
+def _solved(matrices: Floats, wanted: Floats) -> Floats:
+    """Solve many small systems at once by Cholesky's method, an entry of all of them at a time.
+
+    Args:
+        matrices: (n, size, size, pixels) positive definite ones; spoilt.
+        wanted: (n, size) right sides.
+
+    Returns:
+        (n, size, pixels), without meaning where a matrix is singular.
+    """
+    size = matrices.shape[1]
+    solution = np.repeat(wanted[..., None], matrices.shape[3], axis=2)
+    with np.errstate(all="ignore"):
+        for j in range(size):
+            pivot = np.sqrt(matrices[:, j, j])
+            matrices[:, j:, j] /= pivot[:, None]
+            for k in range(j + 1, size):
+                matrices[:, k:, k] -= matrices[:, k:, j] * matrices[:, k, j][:, None]
+            solution[:, j] /= pivot
+            solution[:, j + 1 :] -= matrices[:, j + 1 :, j] * solution[:, j][:, None]
+        for j in reversed(range(size)):
+            above = matrices[:, j + 1 :, j] * solution[:, j + 1 :]
+            solution[:, j] -= above.sum(axis=1)
+            solution[:, j] /= matrices[:, j, j]
+    return solution

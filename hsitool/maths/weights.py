@@ -9,36 +9,39 @@ from numpy.typing import NDArray
 from hsitool.maths.windows import Windows
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
-def savgol_weights(
-    windows: Floats, at: Floats, degree: int, deriv: int = 0, used: Flags | None = None
-) -> Floats:
+def savgol_weights(windows: Floats, at: Floats, degree: int, deriv: int = 0) -> Floats:
     """Weights of the fitted polynomial's derivative, for many windows of one length.
 
     Args:
         windows: (n, W) positions of the samples of each window, in nm or in bands.
         at: (n,) positions at which the polynomials are evaluated.
-        degree: of the polynomial, below the number of samples used.
+        degree: of the polynomial, below W.
         deriv: order of the derivative; 0 smooths.
-        used: (n, W) which samples are fitted; the others get a weight of 0. All where None.
 
     Returns:
         (n, W) weights, to be multiplied with the samples and summed; per nm^deriv.
+    """
+    basis, wanted = _orthonormal(windows, at, degree, deriv)
+    weights: Floats = (basis @ wanted[..., None])[..., 0]
+    return weights
+
+
+def _orthonormal(windows: Floats, at: Floats, degree: int, deriv: int) -> tuple[Floats, Floats]:
+    """Polynomials that are orthonormal on each window.
+
+    Returns:
+        (n, W, degree + 1) their values, and (n, degree + 1) their derivatives at `at`.
     """
     low, high = windows.min(axis=1), windows.max(axis=1)
     centre = (low + high) / 2
     half = np.where(high > low, (high - low) / 2, 1.0)
     # Legendre polynomials on [-1, 1] keep the least squares well conditioned where powers do not.
     basis = legendre.legvander((windows - centre[:, None]) / half[:, None], degree)
-    if used is not None:
-        basis *= used[..., None]
     wanted = _derivatives((at - centre) / half, degree, deriv) / half[:, None] ** deriv
     q, r = np.linalg.qr(basis)
-    coefficients = np.linalg.solve(np.swapaxes(r, 1, 2), wanted[..., None])
-    weights: Floats = (q @ coefficients)[..., 0]
-    return weights
+    return q, np.linalg.solve(np.swapaxes(r, 1, 2), wanted[..., None])[..., 0]
 
 
 def _derivatives(at: Floats, degree: int, deriv: int) -> Floats:
@@ -48,11 +51,26 @@ def _derivatives(at: Floats, degree: int, deriv: int) -> Floats:
     return values
 
 
-def window_weights(windows: Windows, degree: int, deriv: int) -> Floats:
-    """(outputs, longest window) the weights of the samples of every window."""
-    weights, length = np.zeros(windows.positions.shape), windows.length
+def orthonormal(windows: Windows, degree: int, deriv: int) -> tuple[Floats, Floats]:
+    """Polynomials that are orthonormal on each output's window; 0 where there is no sample.
+
+    Returns:
+        (outputs, longest window, degree + 1) their values, and (outputs, degree + 1) their
+        derivatives at the output's place.
+    """
+    outputs, longest = windows.positions.shape
+    basis = np.zeros((outputs, longest, degree + 1))
+    wanted = np.zeros((outputs, degree + 1))
+    length = windows.length
     for size in sorted(set(length[length > 0].tolist())):
         rows = np.flatnonzero(length == size)
-        inside = windows.positions[rows, :size]
-        weights[rows, :size] = savgol_weights(inside, np.zeros(rows.size), degree, deriv)
+        places, here = windows.positions[rows, :size], np.zeros(rows.size)
+        basis[rows, :size], wanted[rows] = _orthonormal(places, here, degree, deriv)
+    return basis, wanted
+
+
+def window_weights(windows: Windows, degree: int, deriv: int) -> Floats:
+    """(outputs, longest window) the weights of the samples of every window."""
+    basis, wanted = orthonormal(windows, degree, deriv)
+    weights: Floats = (basis @ wanted[..., None])[..., 0]
     return weights

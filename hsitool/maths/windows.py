@@ -50,7 +50,7 @@ class Windows:
 
     def select(self, rows: Integers) -> Windows:
         """The windows of these outputs, no longer than they need."""
-        longest = int(self.length[rows].max(initial=0))
+        longest = int(self.length[rows].max(initial=1))  # an empty axis has no argmax
         return Windows(self.columns[rows, :longest], self.positions[rows, :longest])
 
     def without(self, outputs: NDArray[np.bool_]) -> Windows:

@@ -29,9 +29,10 @@ write_large(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process took: seconds by the clock, and its peak of resident memory in bytes."""
+    """What a process took: seconds by the clock and of the cores, and its peak of memory in bytes."""
 
     seconds: float
+    cpu_seconds: float
     peak_bytes: int
 
 
@@ -45,23 +46,41 @@ def run(words: Sequence[object]) -> Usage:
     if process.returncode:
         raise SystemExit(f"exit code {process.returncode}: {' '.join(map(str, words))}")
     unit = 1 if sys.platform == "darwin" else 1024
-    return Usage(seconds, usage.ru_maxrss * unit)
+    return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
 
 
 def medians(
-    commands: Mapping[str, Sequence[object]], outputs: Sequence[Path], rounds: int
+    commands: Mapping[str, Sequence[object]],
+    outputs: Sequence[Path],
+    rounds: int,
+    *,
+    cpu: bool = False,
 ) -> dict[str, float]:
-    """Median seconds of each command, taken in turns after a round to warm up.
+    """Median seconds (of the cores, with `cpu`) of each command, in turns after a round to warm up.
 
-    `outputs` are removed before each run, so that none is written over a former one.
+    `outputs` are removed before each run, so that none is written over a former one, and the
+    memory for all of them is touched: virtual machines take long to find it otherwise.
     """
     seconds: dict[str, list[float]] = {name: [] for name in commands}
+    largest = 0
     for _ in range(rounds + 1):
         for name, words in commands.items():
             remove(*outputs)
-            seconds[name].append(run(words).seconds)
+            touch_memory(outputs[0].with_name("touched"), largest)
+            usage = run(words)
+            seconds[name].append(usage.cpu_seconds if cpu else usage.seconds)
+            largest = max(largest, sum(p.stat().st_size for p in outputs if p.exists()))
     remove(*outputs)
     return {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
+
+
+def touch_memory(path: Path, nbytes: int) -> None:
+    """Write so many bytes to a file and remove it."""
+    piece = bytes(2**20)
+    with path.open("wb") as file:
+        for _ in range(nbytes // len(piece)):
+            file.write(piece)
+    path.unlink()
 
 
 @contextmanager

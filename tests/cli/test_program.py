@@ -12,7 +12,7 @@ import pytest
 
 import hsitool
 
-VERBS = ("info", "convert", "diff", "band", "spectrum", "smooth")
+VERBS = ("info", "convert", "diff", "band", "spectrum", "smooth", "tune")
 HELP_SECONDS = 0.25
 """CPU time that a page of help may take."""
 

@@ -137,7 +137,8 @@ def test_a_missing_sample_blanks_its_windows_alone(
     missing[band, row, column] = True
     expected = by_loop(operator, cube, missing)
     np.testing.assert_array_equal(np.isnan(out), np.isnan(expected))
-    np.testing.assert_array_equal(out, np.where(np.isnan(out), out, run(operator, clean, order)))
+    whole = run(operator, clean, order)
+    np.testing.assert_allclose(out, np.where(np.isnan(out), out, whole), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("order", ["bsq", "bil", "bip"])

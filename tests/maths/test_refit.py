@@ -92,6 +92,7 @@ def expected(case: Case, spectrum: Floats) -> tuple[Floats, Floats]:
             weights = weights_of(x[there], left, case.degree, case.deriv)
             full = weights_of(x, bands, case.degree, case.deriv)
             limit = 1.0 if case.deriv == 0 else 3 * np.linalg.norm(full)
+            limit = max(limit, 1e-12)  # 0 where weights of copies cancel
             gain = np.linalg.norm(weights)
             if not there.all():
                 margin[band] = abs(gain / limit - 1)
@@ -188,8 +189,10 @@ def test_complete_pixels_are_not_touched(rng: np.random.Generator) -> None:
     same = np.ones((20, 30), bool)
     same[3, 5] = same[11, 2] = False
     np.testing.assert_array_equal(out[:, same], clean[:, same])
-    touched = np.flatnonzero(np.abs(out[:, 3, 5] - clean[:, 3, 5]) > 0)
-    assert set(touched) <= set(range(3, 12))
+    same_value = np.isclose(out[:, 3, 5], clean[:, 3, 5], rtol=0, atol=1e-6, equal_nan=True)
+    touched = np.flatnonzero(~same_value)
+    assert set(touched) <= set(range(5, 10))
+    assert 7 in touched
 
 
 def test_weights_are_remembered_and_still_right(rng: np.random.Generator) -> None:

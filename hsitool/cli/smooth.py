@@ -6,11 +6,19 @@ from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hsitool.cli.app import app
+from hsitool.cli.axis import (
+    DeltaOption,
+    SpacingName,
+    SpacingOption,
+    SplitAtOption,
+    SplitGapOption,
+    on_axis,
+)
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
     CompressOption,
@@ -37,13 +45,10 @@ from hsitool.errors import UsageError
 if TYPE_CHECKING:
     from hsitool.storage.readers import CubeReader
     from hsitool.tasks.sigma import Sigma
+    from hsitool.tasks.smooth import SmoothSettings
 
 
-class SpacingName(StrEnum):
-    """Axes of the fit."""
-
-    auto = "auto"
-    band = "band"
+AUTO = "auto"
 
 
 class ModeName(StrEnum):
@@ -96,30 +101,14 @@ def smooth(
         Path | None,
         typer.Option("--residual", metavar="FILE", help="Also write the cube minus its smooth."),
     ] = None,
-    spacing: Annotated[
-        SpacingName,
-        typer.Option(help="Fit at the real wavelengths where known (auto), or by band number."),
-    ] = SpacingName.auto,
-    delta: Annotated[
-        str | None,
-        typer.Option("--delta", metavar="5nm", help="Fit at one step between all bands."),
-    ] = None,
     mode: Annotated[
         ModeName,
         typer.Option(help="At the ends: the end window's polynomial (interp), or as in SciPy."),
     ] = ModeName.interp,
-    split_gap: Annotated[
-        str,
-        typer.Option(
-            "--split-gap",
-            metavar="auto|off|40nm",
-            help="No window crosses a longer step; auto: 3 times the local median.",
-        ),
-    ] = "auto",
-    split_at: Annotated[
-        str | None,
-        typer.Option("--split-at", metavar="970nm,...", help="No window crosses these seams."),
-    ] = None,
+    spacing: SpacingOption = SpacingName.auto,
+    delta: DeltaOption = None,
+    split_gap: SplitGapOption = "auto",
+    split_at: SplitAtOption = None,
     min_valid: Annotated[
         int,
         typer.Option(
@@ -174,43 +163,33 @@ def smooth(
     bad band, a gap or a step back in wavelength; edge bands use the polynomial of the end window.
     Where samples are missing, the others are fitted while the noise gain stays low.
     """
-    from hsitool.storage.wavelengths import length_nm
     from hsitool.tasks import gains
     from hsitool.tasks import smooth as task
     from hsitool.tasks.bands import describe_band, find_band
+    from hsitool.tasks.tune import best_window, noisy_derivatives
 
-    if delta is not None and spacing is SpacingName.band:
-        raise UsageError("--delta and --spacing band exclude each other: leave one out")
-    seams = () if split_at is None else split_at.split(",")
-    settings = task.SmoothSettings(
-        task.window_of(window),
-        degree,
-        0,
-        spacing.value,
-        None if delta is None else _positive(length_nm(delta, "--delta"), "--delta"),
-        _gap(split_gap),
-        tuple(length_nm(seam, "--split-at") for seam in seams),
-        mode.value,
-        min_valid,
-        fill_gaps,
-        fill_bad,
+    base = task.SmoothSettings(
+        window=3 if window == AUTO else task.window_of(window),
+        degree=degree,
+        mode=mode.value,
+        min_valid=min_valid,
+        fill_gaps=fill_gaps,
+        fill_bad=fill_bad,
     )
+    base = on_axis(base, spacing, delta, split_gap, split_at)
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    derivs = deriv or [0]
-    targets = _targets(output, cube, form, len(derivs))
-    outputs = {t: replace(settings, deriv=n) for t, n in zip(targets, derivs, strict=True)}
-    if residual is not None:
-        outputs[residual] = replace(settings, residual=True)
+    outputs = _outputs(_targets(output, cube, form, deriv or [0]), base, residual)
     if report is not None:
         gains.check_report(report, overwrite)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(cube, data, wavelengths))
-        noise = _noise(stack, source, targets, sigma_out, sigma, noise_cov)
+        noise = _noise(stack, source, list(outputs), len(deriv or [0]), sigma_out, sigma, noise_cov)
         if noise is not None and noise.covariance is None:
-            note(
-                "the noise of the bands is taken as independent; --noise-cov says otherwise", quiet
-            )
+            note("noise is taken as independent between bands; --noise-cov says otherwise", quiet)
+        for target, settings in outputs.items() if window == AUTO else ():
+            outputs[target] = replace(settings, window=best_window(source, settings, budget))
+            note(f"window {outputs[target].window} for {target} (see hsitool tune)", quiet)
         index = None if band is None else find_band(source.info, band)
         if index is not None:
             note(describe_band(source.info, index), quiet)
@@ -227,29 +206,42 @@ def smooth(
         if report is not None:
             covariance = None if noise is None else noise.covariance
             gains.write_report(report, gains.gain_report(source, fits, covariance), overwrite)
+        for advice in noisy_derivatives(source, list(fits.values())) if not quiet else ():
+            note(advice, quiet)
     for target in (*outputs, *(sigma_out or ())):
         written(target, options)
 
 
 def _targets(
-    output: list[Path] | None, cube: Path, form: FormatName | None, count: int
-) -> list[Path]:
-    """An output file for each derivative."""
-    if not output and count == 1:
-        return [target_of(None, cube, "smooth", form)]
-    if len(output or ()) != count:
-        raise UsageError(
-            f"{count} --deriv and {len(output or ())} -o: give one -o for each --deriv"
-        )
-    if twice := [path for path in output or () if (output or []).count(path) > 1]:
-        raise UsageError(f"two outputs are named {twice[0]}: give each its own name")
-    return list(output or ())
+    output: list[Path] | None, cube: Path, form: FormatName | None, derivs: list[int]
+) -> list[tuple[Path, int]]:
+    """Each output file with its derivative."""
+    paths = output or []
+    if not paths and len(derivs) == 1:
+        paths = [target_of(None, cube, "smooth", form)]
+    if len(paths) != len(derivs):
+        raise UsageError(f"{len(derivs)} --deriv and {len(paths)} -o: give one -o for each --deriv")
+    return list(zip(paths, derivs, strict=True))
+
+
+def _outputs(
+    targets: list[tuple[Path, int]], base: SmoothSettings, residual: Path | None
+) -> dict[Path, SmoothSettings]:
+    """What to write where."""
+    wanted = [(path, replace(base, deriv=deriv)) for path, deriv in targets]
+    if residual is not None:
+        wanted.append((residual, replace(base, residual=True)))
+    outputs = dict(wanted)
+    if len(outputs) < len(wanted):
+        raise UsageError("two outputs have the same name: give each its own")
+    return outputs
 
 
 def _noise(
     stack: ExitStack,
     source: CubeReader,
     targets: list[Path],
+    derivs: int,
     sigma_out: list[Path] | None,
     sigma: Path | None,
     noise_cov: Path | None,
@@ -262,24 +254,8 @@ def _noise(
         return None
     if sigma is not None and not sigma_out:
         raise UsageError("--sigma without --sigma-out: name the file for the standard deviations")
-    if sigma_out and len(sigma_out) != len(targets):
-        raise UsageError(
-            f"{len(targets)} outputs and {len(sigma_out)} --sigma-out: give one for each -o"
-        )
+    if sigma_out and len(sigma_out) not in (derivs, len(targets)):
+        raise UsageError(f"{derivs} -o and {len(sigma_out)} --sigma-out: give one for each -o")
     covariance = None if noise_cov is None else read_covariance(noise_cov, source.info.bands)
     deviations = None if sigma is None else stack.enter_context(open_source(sigma, None, None))
     return Sigma(dict(zip(targets, sigma_out or (), strict=False)), deviations, covariance)
-
-
-def _gap(text: str) -> float | Literal["auto"] | None:
-    from hsitool.storage.wavelengths import length_nm
-
-    if text == "auto":
-        return "auto"
-    return None if text == "off" else _positive(length_nm(text, "--split-gap"), "--split-gap")
-
-
-def _positive(value: float, option: str) -> float:
-    if not value > 0:
-        raise UsageError(f"{option} {value:g}nm: give a length above 0")
-    return value

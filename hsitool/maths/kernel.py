@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -190,20 +191,32 @@ class BandedKernel:
             spectra = source[line, :, sample].T
             missing = self._rule.mask(spectra)
             clean = np.where(missing, 0.0, spectra)
-            for operator, target in zip(self.operators, targets, strict=True):
-                outputs = target[line, :, sample].T
-                if operator.refit is None:
-                    _blank(operator, clean, missing, outputs)
-                else:
-                    operator.refit(clean, missing, outputs)
+            for number, target in enumerate(targets):
+                outputs = self._mended(number, clean, missing)
                 target[line, :, sample] = outputs.T
 
+    def _mended(self, number: int, samples: Samples, missing: Flags) -> Samples:
+        """(outputs, pixels) of one operator from (bands, pixels): fits, else NaN by windows."""
+        operator, (rows, table, uses, bias) = self.operators[number], self._unfitted[number]
+        outputs = np.empty((operator.outputs, samples.shape[1]))
+        outputs[rows] = table @ samples + bias
+        outputs[rows] = np.where(uses @ missing.astype(np.float32) > 0, np.nan, outputs[rows])
+        if operator.refit is not None:
+            operator.refit(samples, missing, outputs)
+        return outputs
 
-def _blank(operator: SpectralOperator, samples: Samples, missing: Flags, outputs: Samples) -> None:
-    """Fill (outputs, pixels) from (bands, pixels); NaN where a window misses a sample."""
-    outputs[...] = operator.dense() @ samples + operator.bias[:, None]
-    gaps = operator.uses().astype(np.float64) @ missing
-    outputs[(gaps > 0) | (operator.length == 0)[:, None]] = np.nan
+    @cached_property
+    def _unfitted(self) -> list[tuple[Samples, Samples, Samples, Samples]]:
+        """Outputs that are not fitted to what is there: which, their weights, bands and bias."""
+        found = []
+        for operator in self.operators:
+            fits = operator.refit
+            fitted = np.zeros(operator.outputs, bool) if fits is None else fits.windows.length > 0
+            rows = np.flatnonzero(~fitted)
+            part = operator.select(rows)
+            bias = np.where(part.length > 0, part.bias, np.nan)[:, None]
+            found.append((rows, part.dense(), part.uses().astype(np.float32), bias))
+        return found
 
 
 def _finish(part: Part, samples: Samples, result: Samples) -> None:

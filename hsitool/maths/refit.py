@@ -186,8 +186,9 @@ class PartialFits:
     def _given(self, there: Flags, weights: Floats) -> Flags:
         """(outputs, pixels) whether the fit has samples enough, and little enough noise."""
         fewest = max(self.degree + 1, self.rule.min_valid)
-        quiet: Flags = self.noise_gain(weights) <= self.limit[:, None]
-        return quiet & (there.sum(axis=1) >= fewest)
+        given: Flags = self.noise_gain(weights) <= self.limit[:, None]
+        given &= there.sum(axis=1) >= fewest
+        return given
 
     @cached_property
     def _own(self) -> Floats:

@@ -18,7 +18,7 @@ from hsitool.storage.readers import CubeReader
 from hsitool.tasks.empty import empty_bands
 from hsitool.tasks.sample import FEWEST
 from hsitool.tasks.scene import SampledScene, sample_scene
-from hsitool.tasks.smooth import SmoothSettings, result_info
+from hsitool.tasks.smooth import Fit, SmoothSettings, result_info
 
 PIXELS = 2000
 """How many are sampled unless told."""
@@ -227,20 +227,37 @@ def _scored(
     return tuple(found), int(counted.sum())
 
 
-def noisy_derivative(
-    source: CubeReader, settings: SmoothSettings, empty: Sequence[int] = (), seed: int = 0
-) -> str | None:
-    """One line of advice where noise makes more than half of a derivative's spread.
+def best_window(source: CubeReader, settings: SmoothSettings, budget: Budget) -> int:
+    """The window that `tune` finds best for these settings, whose own does not count.
 
-    The spread is the standard deviation over a few sampled pixels; the median band counts. None
-    where all is well, where nothing is differentiated, and where too little can be sampled.
+    Raises:
+        UsageError: as `tune`.
+        DataError: as `tune`.
     """
-    if settings.deriv == 0:
-        return None
+    return tune(source, settings, budget=budget).best.window
+
+
+def noisy_derivatives(source: CubeReader, fits: Sequence[Fit], seed: int = 0) -> list[str]:
+    """A line of advice for each derivative of whose spread noise makes more than half.
+
+    The spread is the standard deviation over a few sampled pixels; the median band counts. There
+    is none where all is well, and where too little can be sampled.
+    """
+    derivatives = [fit for fit in fits if fit.settings.deriv > 0]
+    if not derivatives:
+        return []
+    fitted = {band for segment in derivatives[0].segments for band in segment}
+    left_out = sorted(set(range(source.info.bands)) - fitted)
+    settings = derivatives[0].settings
     try:
-        scene = sample_scene(source, settings, empty, FEW_PIXELS, seed, FEW_CELLS)
+        scene = sample_scene(source, settings, left_out, FEW_PIXELS, seed, FEW_CELLS)
     except DataError:
-        return None
+        return []
+    advice = (_advice(scene, fit.settings) for fit in derivatives)
+    return [line for line in advice if line is not None]
+
+
+def _advice(scene: SampledScene, settings: SmoothSettings) -> str | None:
     share = scene.noise_share(settings)
     if share <= MOSTLY:
         return None

@@ -19,8 +19,8 @@ from hsitool.engine.plan import Budget
 from hsitool.errors import DataError, UsageError
 from hsitool.storage.readers import CubeReader, open_cube
 from hsitool.tasks.sample import CELLS, draw_sample
-from hsitool.tasks.smooth import SmoothSettings
-from hsitool.tasks.tune import Candidate, TuneReport, as_json, noisy_derivative, tune
+from hsitool.tasks.smooth import SmoothSettings, fit_of
+from hsitool.tasks.tune import Candidate, TuneReport, as_json, noisy_derivatives, tune
 
 BANDS = 64
 CENTRES = scenes.wavelengths(BANDS)
@@ -239,7 +239,8 @@ def test_refusals(noisy: Path, tmp_path: Path) -> None:
 
 def advice(path: Path, window: int, deriv: int) -> str | None:
     with open_cube(path) as source:
-        return noisy_derivative(source, SmoothSettings(window, 2, deriv))
+        fit = fit_of(source.info, SmoothSettings(window, 2, deriv))
+        return next(iter(noisy_derivatives(source, [fit])), None)
 
 
 def test_a_noisy_derivative_is_told_with_the_window_that_would_do(

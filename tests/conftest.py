@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
 from pathlib import Path
 
 # As the command line does: BLAS threads would wait for each other in many small products.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import cupy_on_cpu
 import numpy as np
 import pytest
+
+from hsitool import device
+from hsitool.device import Gpu
+from hsitool.errors import DeviceError
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -34,3 +41,19 @@ def sample() -> Path:
 def rng() -> np.random.Generator:
     """A generator of random numbers, the same for each test."""
     return np.random.default_rng(20240724)
+
+
+@pytest.fixture(params=["stand-in", "cuda"])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Gpu:
+    """A GPU: the stand-in that runs its kernels on the CPU, and a real one where there is one."""
+    if request.param == "stand-in":
+        if cupy_on_cpu.COMPILER is None:
+            pytest.skip("no C++ compiler to run the GPU's kernels on the CPU")
+        monkeypatch.setitem(sys.modules, "cupy", cupy_on_cpu.cupy_on_cpu())
+    monkeypatch.setattr(device, "_thread", threading.local())  # streams of the one or the other
+    try:
+        chosen = device.choose_device("cuda")
+    except DeviceError as error:
+        pytest.skip(str(error))
+    assert isinstance(chosen, Gpu)
+    return chosen

@@ -185,8 +185,6 @@ def smooth(
     with ExitStack() as stack:
         source = stack.enter_context(open_source(cube, data, wavelengths))
         noise = _noise(stack, source, list(outputs), len(deriv or [0]), sigma_out, sigma, noise_cov)
-        if noise is not None and noise.covariance is None:
-            note("noise is taken as independent between bands; --noise-cov says otherwise", quiet)
         for target, settings in outputs.items() if window == AUTO else ():
             outputs[target] = replace(settings, window=best_window(source, settings, budget))
             note(f"window {outputs[target].window} for {target} (see hsitool tune)", quiet)
@@ -206,6 +204,8 @@ def smooth(
         if report is not None:
             covariance = None if noise is None else noise.covariance
             gains.write_report(report, gains.gain_report(source, fits, covariance), overwrite)
+        if noise is not None and noise.covariance is None:
+            note("noise is taken as independent between bands; --noise-cov says otherwise", quiet)
         for advice in noisy_derivatives(source, list(fits.values())) if not quiet else ():
             note(advice, quiet)
     for target in (*outputs, *(sigma_out or ())):

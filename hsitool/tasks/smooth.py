@@ -185,7 +185,10 @@ def window_of(text: str) -> int | Width:
     """
     if re.fullmatch(r"\s*[+-]?\d+\s*", text):
         return int(text)
-    return Width(length_nm(text, "--window"))
+    try:
+        return Width(length_nm(text, "--window"))
+    except UsageError:
+        raise UsageError(f"--window '{text}' is no window: write it as 5 or 40nm") from None
 
 
 def spectral_operator(

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from blocks import ORDERS, arranged, by_loop
 
 from hsitool.maths.kernel import BandedKernel
 from hsitool.maths.operator import SpectralOperator
@@ -11,28 +12,6 @@ from hsitool.maths.savgol import savgol_operator
 Cube = np.ndarray[Any, Any]
 
 DTYPES = ["u1", "i1", "u2", "i2", ">u2", "u4", "i4", "i8", "u8", "f4", ">f4", "f8"]
-ORDERS = ["bsq", "bil", "bip", "bsq cropped", "bil cropped", "bip cropped", "flipped", "sparse"]
-
-
-def arranged(cube: Cube, order: str) -> Cube:
-    """The cube in another memory order; cropped ones are views into a larger array."""
-    bands, rows, columns = cube.shape
-    pad = 3 if "cropped" in order else 0
-    if order in ("flipped", "sparse"):
-        step = -1 if order == "flipped" else 2
-        memory = np.empty((bands, 2 * rows, 2 * columns), cube.dtype)
-        view = memory[:, ::step, ::step][:, :rows, :columns]
-    elif "bil" in order:
-        memory = np.empty((rows, bands + pad, columns + pad), cube.dtype)
-        view = memory[:, :bands, :columns].transpose(1, 0, 2)
-    elif "bip" in order:
-        memory = np.empty((rows, columns + pad, bands + pad), cube.dtype)
-        view = memory[:, :columns, :bands].transpose(2, 0, 1)
-    else:
-        memory = np.empty((bands, rows + pad, columns + pad), cube.dtype)
-        view = memory[:, :rows, :columns]
-    view[...] = cube
-    return view
 
 
 def operator_on(bands: int, window: int, degree: int, deriv: int, even: bool) -> SpectralOperator:
@@ -41,18 +20,6 @@ def operator_on(bands: int, window: int, degree: int, deriv: int, even: bool) ->
     x = np.arange(bands) * 1.0 if even else np.cumsum(rng.uniform(0.4, 1.6, bands))
     half = bands // 2
     return savgol_operator(x, [range(half), range(half + 1, bands)], window, degree, deriv)
-
-
-def by_loop(operator: SpectralOperator, cube: Cube, missing: Cube) -> Cube:
-    """What the operator promises, one output at a time in float64."""
-    out = np.full((operator.outputs, *cube.shape[1:]), np.nan)
-    for i in np.flatnonzero(operator.length):
-        inside = slice(operator.first[i], operator.first[i] + operator.length[i])
-        samples = np.where(missing[inside], 0, cube[inside].astype(np.float64))
-        weights = operator.weights[i, : operator.length[i]]
-        out[i] = np.tensordot(weights, samples, 1) + operator.bias[i]
-        out[i][missing[inside].any(axis=0)] = np.nan
-    return out
 
 
 def run(

@@ -210,6 +210,8 @@ def smooth(
             note(advice, quiet)
     for target in (*outputs, *(sigma_out or ())):
         written(target, options)
+    if report is not None:
+        typer.echo(report)
 
 
 def _targets(

@@ -188,7 +188,15 @@ class PartialFits:
         fewest = max(self.degree + 1, self.rule.min_valid)
         given: Flags = self.noise_gain(weights) <= self.limit[:, None]
         given &= there.sum(axis=1) >= fewest
+        if self._zeros.any():  # they alone give no value
+            given &= (there & ~self._zeros[..., None]).any(axis=1)
         return given
+
+    @cached_property
+    def _zeros(self) -> Flags:
+        """(outputs, longest window) which samples are zeros beyond the end."""
+        zeros: Flags = self.windows.columns == ZERO
+        return zeros
 
     @cached_property
     def _own(self) -> Floats:

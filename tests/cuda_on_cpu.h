@@ -3,13 +3,10 @@
 // The threads of a block are fibres that take turns at barriers: all reach one before any goes on,
 // first upwards and then downwards, so that a result that depends on their order shows.
 
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 #include <ucontext.h>
-
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-#include <memory>
-#include <vector>
 
 #define __global__
 #define __device__
@@ -18,9 +15,8 @@
 #define __align__(bytes) alignas(bytes)
 #define __shared__ static thread_local
 
-using std::isfinite;
-using std::isnan;
-using std::min;
+#undef isnan
+#undef isfinite
 
 struct Index {
     unsigned x, y;
@@ -36,9 +32,24 @@ inline T __ldg(const T* at) {
     return *at;
 }
 
+template <class T>
+inline T min(T a, T b) {
+    return b < a ? b : a;
+}
+
+template <class T>
+inline bool isnan(T value) {
+    return __builtin_isnan(value);
+}
+
+template <class T>
+inline bool isfinite(T value) {
+    return __builtin_isfinite(value);
+}
+
 inline float __int_as_float(int bits) {
     float value;
-    std::memcpy(&value, &bits, sizeof value);
+    memcpy(&value, &bits, sizeof value);
     return value;
 }
 
@@ -46,10 +57,8 @@ inline int atomicAdd(int* at, int value) { return __atomic_fetch_add(at, value, 
 
 struct Fibre {
     ucontext_t context;
-    std::unique_ptr<char[]> stack{new char[stack_bytes]};
     bool finished;
-
-    static constexpr size_t stack_bytes = 1 << 17;
+    alignas(64) char stack[1 << 17];
 };
 
 static thread_local ucontext_t scheduler;
@@ -70,45 +79,45 @@ static void run_body() {
 }
 
 // One block; false if some of its threads wait at a barrier that others never reach.
-static bool run_block(std::vector<Fibre>& fibres) {
-    for (Fibre& fibre : fibres) {
-        getcontext(&fibre.context);
-        fibre.context.uc_stack.ss_sp = fibre.stack.get();
-        fibre.context.uc_stack.ss_size = Fibre::stack_bytes;
-        fibre.finished = false;
-        makecontext(&fibre.context, run_body, 0);
+static bool run_block(Fibre* fibres, unsigned threads) {
+    for (unsigned i = 0; i < threads; ++i) {
+        getcontext(&fibres[i].context);
+        fibres[i].context.uc_stack.ss_sp = fibres[i].stack;
+        fibres[i].context.uc_stack.ss_size = sizeof fibres[i].stack;
+        fibres[i].finished = false;
+        makecontext(&fibres[i].context, run_body, 0);
     }
     for (bool upwards = true;; upwards = !upwards) {
-        for (size_t i = 0; i < fibres.size(); ++i) {
-            threadIdx.x = upwards ? i : fibres.size() - 1 - i;
-            running = &fibres[threadIdx.x];
+        unsigned finished = 0;
+        for (unsigned i = 0; i < threads; ++i) {
+            threadIdx.x = upwards ? i : threads - 1 - i;
+            running = fibres + threadIdx.x;
             swapcontext(&scheduler, &running->context);
+            finished += running->finished;
         }
-        const auto done = [](const Fibre& fibre) { return fibre.finished; };
-        const size_t finished = std::count_if(fibres.begin(), fibres.end(), done);
-        if (finished == fibres.size()) return true;
-        if (finished > 0) return false;
+        if (finished > 0) return finished == threads;
     }
 }
 
 static bool run_grid(void (*kernel)(const void*), const void* call, Index grid, unsigned threads) {
-    std::vector<Fibre> fibres(threads);
+    Fibre* fibres = (Fibre*)aligned_alloc(alignof(Fibre), threads * sizeof(Fibre));
+    bool right = true;
     body = kernel;
     argument = call;
     gridDim = grid;
-    for (unsigned y = 0; y < grid.y; ++y)
-        for (unsigned x = 0; x < grid.x; ++x) {
-            blockIdx = {x, y};
-            if (!run_block(fibres)) return false;
-        }
-    return true;
+    for (unsigned i = 0; i < grid.x * grid.y && right; ++i) {
+        blockIdx = {i % grid.x, i / grid.x};
+        right = run_block(fibres, threads);
+    }
+    free(fibres);
+    return right;
 }
 
 // A function for ctypes that launches a kernel whose only parameter is a `Call` of that size.
-#define LAUNCHER(kernel)                                                                       \
-    extern "C" int launch_##kernel(                                                            \
-        unsigned x, unsigned y, unsigned threads, const void* call, size_t bytes) {            \
-        if (bytes != sizeof(Call)) return 1;                                                   \
-        const auto run = [](const void* from) { kernel(*static_cast<const Call*>(from)); };    \
-        return run_grid(run, call, {x, y}, threads) ? 0 : 2;                                   \
+#define LAUNCHER(kernel)                                                                 \
+    extern "C" int launch_##kernel(                                                      \
+        unsigned x, unsigned y, unsigned threads, const void* call, size_t bytes) {      \
+        if (bytes != sizeof(Call)) return 1;                                             \
+        const auto run = [](const void* from) { kernel(*(const Call*)from); };           \
+        return run_grid(run, call, {x, y}, threads) ? 0 : 2;                             \
     }

@@ -23,7 +23,7 @@ LAYERS: dict[str, set[str]] = {
     "engine": GROUND | {"device", "storage"},
     "tasks": GROUND | {"device", "storage", "maths", "engine"},
     "drawing": GROUND | {"storage", "tasks"},
-    "cli": GROUND | {"tasks", "engine", "storage", "drawing"},
+    "cli": GROUND | {"device", "drawing", "engine", "storage", "tasks"},
     "__main__": {"cli"},
 }
 """Layer -> the other layers that it may import."""

@@ -16,6 +16,7 @@ import typer
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.device import Device
     from hsitool.engine.blocks import Progress
     from hsitool.engine.plan import Budget
     from hsitool.storage.readers import CubeReader
@@ -87,6 +88,14 @@ Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, help="Computing threads.  [default: all cores]"),
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:N]",
+        help="Where to compute; auto: on a GPU where there is one.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, warnings or notes.")]
 
@@ -107,6 +116,18 @@ def budget_of(max_memory: str, threads: int | None) -> Budget:
         raise UsageError(f"--max-memory '{max_memory}' is not a size: write it as 512MB or 2GB")
     memory = int(float(match[1]) * SIZE_UNITS[match[2]])
     return Budget(memory) if threads is None else Budget(memory, threads)
+
+
+def device_of(word: str) -> Device:
+    """The device of that name.
+
+    Raises:
+        UsageError: another word.
+        DeviceError: the GPU cannot be used.
+    """
+    from hsitool.device import choose_device
+
+    return choose_device(word)
 
 
 def output_of(

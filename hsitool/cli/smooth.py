@@ -25,6 +25,7 @@ from hsitool.cli.options import (
     CreationOptions,
     CubePath,
     DataFile,
+    DeviceOption,
     FormatName,
     FormatOption,
     MaxMemory,
@@ -33,6 +34,7 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
+    device_of,
     note,
     open_source,
     output_of,
@@ -155,6 +157,7 @@ def smooth(
     overwrite: Overwrite = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
+    device: DeviceOption = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Smooth a cube along its bands (Savitzky-Golay), or take derivatives.
@@ -199,6 +202,7 @@ def smooth(
             sigma=noise,
             options=options,
             budget=budget,
+            device=device_of(device),
             progress=progress,
         )
         if report is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from hsitool.maths.missing import MissingRule
 from hsitool.maths.operator import SpectralOperator
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
+
+AT_ONCE = 1024  # pixels whose deviations are computed at once, in float64
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,12 @@ def sigma_kernel(
     known = None if sigma.source is None else _physical(sigma.source.info, inside)
 
     def fill(blocks: Sequence[Block], outs: Sequence[Block]) -> None:
-        for row in range(blocks[0].shape[1]):  # a row at a time, for the sake of the memory
-            gaps = missing.mask(blocks[0][:, row])
-            deviations = None if known is None else known(blocks[1][:, row])
-            kernel(gaps, deviations, [out[:, row] for out in outs])
+        _, rows, columns = blocks[0].shape
+        for row, start in product(range(rows), range(0, columns, AT_ONCE)):
+            here = slice(None), row, slice(start, start + AT_ONCE)
+            gaps = missing.mask(blocks[0][here])
+            deviations = None if known is None else known(blocks[1][here])
+            kernel(gaps, deviations, [out[here] for out in outs])
 
     return fill
 

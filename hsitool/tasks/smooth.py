@@ -13,14 +13,16 @@ from typing import Any, Literal
 import numpy as np
 
 from hsitool.cube import CubeInfo
+from hsitool.device import CPU, Device
 from hsitool.engine.blocks import Progress, map_blocks
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.kernel import BandedKernel, output_dtype
+from hsitool.maths.kernel import output_dtype
 from hsitool.maths.operator import SpectralOperator
 from hsitool.maths.refit import PartialRule
 from hsitool.maths.savgol import savgol_operator
 from hsitool.maths.segments import SplitGap, chain_bands, segment_bands
+from hsitool.maths.spectral import spectral_kernel
 from hsitool.maths.windows import Mode, Width
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
@@ -71,6 +73,7 @@ def smooth(
     sigma: Sigma | None = None,
     options: OutputOptions | None = None,
     budget: Budget | None = None,
+    device: Device = CPU,
     progress: Progress | None = None,
 ) -> dict[Path, Fit]:
     """Write smoothed, derivative and residual cubes of `source`, all from one reading.
@@ -82,6 +85,7 @@ def smooth(
         sigma: standard deviations to write beside the outputs.
         options: of all outputs.
         budget: memory and threads.
+        device: where to compute.
         progress: told of every tile.
 
     Returns:
@@ -90,6 +94,7 @@ def smooth(
     Raises:
         UsageError: settings that cannot be carried out on this cube, or two outputs of one name.
         DataError: complex samples, or a file that fails.
+        DeviceError: the device fails.
     """
     _refuse(source, outputs, sigma)
     budget = budget or Budget()
@@ -98,14 +103,22 @@ def smooth(
     if sigma is not None:
         made |= {out: sigma_info(made[target]) for target, out in sigma.targets.items()}
     bands = None if band is None else _hull([fit.operator for fit in fits.values()])
-    kernel = _kernel(source.info, fits, bands, sigma)
+    kernel = _kernel(source.info, fits, bands, sigma, device)
     sources = [source] if sigma is None or sigma.source is None else [source, sigma.source]
     with ExitStack() as stack:
         sinks = [
             stack.enter_context(create_cube(target, info, source.layout, options))
             for target, info in made.items()
         ]
-        map_blocks(sources, kernel, sinks, budget=budget, bands=bands, progress=progress)
+        map_blocks(
+            sources,
+            kernel,
+            sinks,
+            budget=budget,
+            bands=bands,
+            progress=progress,
+            memory=device.empty,
+        )
     return fits
 
 
@@ -155,13 +168,17 @@ def _hull(operators: Sequence[SpectralOperator]) -> range:
 
 
 def _kernel(
-    info: CubeInfo, fits: Mapping[Path, Fit], bands: range | None, sigma: Sigma | None
+    info: CubeInfo,
+    fits: Mapping[Path, Fit],
+    bands: range | None,
+    sigma: Sigma | None,
+    device: Device,
 ) -> Callable[[Sequence[Block], Sequence[Block]], Sequence[Block]]:
     """What makes all output blocks of a tile: those of the fits, then their deviations."""
     stored = [_on_stored(fit.operator, info) for fit in fits.values()]
     if bands is not None:
         stored = [operator.on_inputs(bands) for operator in stored]
-    smoothing = BandedKernel(stored, info.dtype, info.nodata)
+    smoothing = spectral_kernel(stored, info.dtype, info.nodata, device)
     if sigma is None or not sigma.targets:
         deviations = None
     else:

@@ -10,7 +10,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import pytest
 from blocks import ORDERS, Cube, arranged, by_loop
 
 from hsitool.device import Gpu, device_of
-from hsitool.maths.cuda import TYPES, CudaKernel, source
+from hsitool.maths.cuda import TYPES, source
 from hsitool.maths.kernel import BandedKernel
 from hsitool.maths.launch import Program
 from hsitool.maths.operator import SpectralOperator
@@ -134,23 +134,67 @@ def to_cpu(array: Any) -> Cube:
     return array.get() if hasattr(array, "get") else np.asarray(array)
 
 
+def by_nvcc(macros: Sequence[str], generation: int, folder: Path) -> None:
+    """Machine code for a generation of GPUs, for which no GPU is needed."""
+    (folder / "spectral.cu").write_text(source(), "utf-8")
+    options = ["-std=c++17", "-cubin", "-Werror=all-warnings", f"-arch=sm_{generation}"]
+    command = ["nvcc", *options, *(f"-D{macro}" for macro in macros), "spectral.cu"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def by_nvrtc(macros: Sequence[str], generation: int, _: Path) -> None:
+    """As CuPy does it."""
+    nvrtc = importlib.import_module("cupy.cuda.nvrtc")
+    program = nvrtc.createProgram(source(), "spectral.cu", [], [])
+    options = [f"-arch=sm_{generation}", "-std=c++17", *(f"-D{macro}" for macro in macros)]
+    nvrtc.compileProgram(program, options)
+
+
+def compiler() -> Callable[[Sequence[str], int, Path], None]:
+    """What compiles CUDA here; the test is skipped where nothing does."""
+    if shutil.which("nvcc"):
+        return by_nvcc
+    if importlib.util.find_spec("cupy"):
+        return by_nvrtc
+    pytest.skip("neither nvcc nor CuPy's NVRTC to compile with")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_source_compiles_for_every_type(dtype: str, tmp_path: Path) -> None:
+    operators, native = operators_on(224, partial=PartialRule()), np.dtype(dtype).newbyteorder("=")
+    assert native.str[1:] in TYPES
+    program = Program(operators, native, 0.0)
+    compiler()(program.macros(not np.dtype(dtype).isnative), 80, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("operators", "dtype", "nodata"),
+    [
+        (operators_on(224, 5, 2, (1,)), "f4", None),
+        (operators_on(224, 31, 2), "f8", None),
+        (operators_on(224, 31, 2, partial=PartialRule()), "f4", -1.0),
+        (operators_on(2000, 101, 4, partial=PartialRule()), "u2", None),
+        (operators_on(12000, 3, 1, (0,)), "i4", None),
+        (operators_on(224, Width(40.0), 2) * 5, "i2", -9999.0),
+    ],
+    ids=["one output", "long and wide", "long", "longest", "many bands", "many outputs"],
+)
+def test_the_source_compiles_for_every_shape(
+    operators: list[SpectralOperator], dtype: str, nodata: float | None, tmp_path: Path
+) -> None:
+    compiler()(Program(operators, np.dtype(dtype), nodata).macros(False), 90, tmp_path)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_order_and_type(gpu: Gpu, dtype: str, order: str) -> None:
     operators, cube = operators_on(70), spectra((70, 4, 7), dtype)
-    exact = [by_loop(operator, cube, np.zeros(cube.shape, bool)) for operator in operators]
-    found = on_gpu(gpu, operators, cube, order=order)
+    nodata = float(cube[5, 2, 3])
+    exact = [by_loop(operator, cube, cube == nodata) for operator in operators]
+    found = on_gpu(gpu, operators, cube, nodata, order)
     assert_agree(found, exact, 1e-12 if dtype[-2:] == "f8" else 1e-6)
-    assert_agree(found, on_cpu(operators, cube))
-
-
-@pytest.mark.parametrize("order", ["bsq", "bip"])
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_nodata_of_every_type(gpu: Gpu, dtype: str, order: str) -> None:
-    operators = operators_on(60, 5, 2)
-    cube = np.random.default_rng(6).integers(0, 12, (60, 5, 9)).astype(dtype)
-    found = on_gpu(gpu, operators, cube, 3, order)
-    assert_agree(found, [by_loop(operator, cube, cube == 3) for operator in operators])
+    assert_agree(found, on_cpu(operators, cube, nodata))
 
 
 @pytest.mark.parametrize("nodata", [np.nan, -9999.0, 1e30, 0.5, np.inf])
@@ -209,20 +253,16 @@ def test_fits_of_gaps_are_those_of_polyfit(gpu: Gpu, order: str) -> None:
         savgol_operator(x, [range(40)], 9, 2, deriv, partial=PartialRule(fill_gaps=True))
         for deriv in (0, 1)
     ]
-    smooth, slope = on_gpu(gpu, operators, cube, None, order)
-    given = 0
+    found = np.array(on_gpu(gpu, operators, cube, None, order))
+    truth = np.empty_like(found)
     for band, row, column in np.ndindex(cube.shape):
         first = min(max(band - 4, 0), 31)
         there = first + np.flatnonzero(~np.isnan(cube[first : first + 9, row, column]))
-        _, c1, c0 = np.polyfit(x[there] - x[band], cube[there, row, column], 2)
-        given += np.isfinite(smooth[band, row, column]) + np.isfinite(slope[band, row, column])
-        assert smooth[band, row, column] == pytest.approx(c0, rel=1e-9, nan_ok=False) or np.isnan(
-            smooth[band, row, column]
-        )
-        assert np.isnan(slope[band, row, column]) or slope[band, row, column] == pytest.approx(
-            c1, rel=1e-7, abs=1e-9
-        )
-    assert given > 0.9 * 2 * cube.size
+        fitted = np.polyfit(x[there] - x[band], cube[there, row, column], 2)
+        truth[:, band, row, column] = fitted[:0:-1]
+    given = ~np.isnan(found)
+    assert given.mean() > 0.9
+    np.testing.assert_allclose(found[given], truth[given], rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("order", ["bsq", "bip"])
@@ -238,11 +278,9 @@ def test_residuals(gpu: Gpu, fill_gaps: bool, order: str) -> None:
 def test_bands_of_different_scale_and_offset(gpu: Gpu, order: str) -> None:
     rng = np.random.default_rng(9)
     scale, offset = rng.uniform(0.5, 2, 60), rng.uniform(-50, 50, 60)
-    operators = [
-        operator.rescaled(scale, offset)
-        for operator in operators_on(60, 7, 2, partial=PartialRule(fill_gaps=True))
-    ]
+    operators = operators_on(60, 7, 2, partial=PartialRule(fill_gaps=True))
     operators.append(operators[0].residual())
+    operators = [operator.rescaled(scale, offset) for operator in operators]
     cube = with_gaps(spectra((60, 6, 7), "u2"), 65535)
     found = on_gpu(gpu, operators, cube, 65535, order)
     assert_agree(found, on_cpu(operators, cube, 65535))

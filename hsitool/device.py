@@ -5,7 +5,6 @@ CuPy is imported when a GPU is asked for, and not at all where it is not install
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
 import sys
@@ -210,8 +209,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _cupy() -> Any:
-    if sys.modules.get("cupy") is None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about its surroundings: what matters fails later
-            importlib.import_module("cupy")
-    return sys.modules["cupy"]
+    if (loaded := sys.modules.get("cupy")) is not None:
+        return loaded
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about its surroundings: what matters fails later
+        import cupy
+    return cupy

@@ -210,7 +210,9 @@ def smooth(
             gains.write_report(report, gains.gain_report(source, fits, covariance), overwrite)
         if noise is not None and noise.covariance is None:
             note("noise is taken as independent between bands; --noise-cov says otherwise", quiet)
-        for advice in noisy_derivatives(source, list(fits.values())) if not quiet else ():
+        # With --band only the bands of its window are read, and noise is not looked for.
+        advised = fits.values() if index is None and not quiet else ()
+        for advice in noisy_derivatives(source, list(advised)):
             note(advice, quiet)
     for target in (*outputs, *(sigma_out or ())):
         written(target, options)

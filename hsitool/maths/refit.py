@@ -173,13 +173,12 @@ class PartialFits:
         In a basis that is orthonormal on the full window, the normal equations of the others are
         the unit matrix minus the products of the rows that are missing.
         """
-        count = self.degree + 1
+        (basis, wanted), count = self._orthonormal, self.degree + 1
         gone = (~there).astype(np.float64)
         normal = self._products.swapaxes(1, 2) @ gone
         np.subtract(np.eye(count).reshape(1, -1, 1), normal, out=normal)
         square = normal.reshape(len(normal), count, count, -1)
-        solution = _solved(square, self._wanted)
-        weights: Floats = self._basis @ solution
+        weights: Floats = basis @ _solved(square, wanted)
         weights *= there
         return weights
 
@@ -206,19 +205,18 @@ class PartialFits:
         return first
 
     @cached_property
-    def _basis(self) -> Floats:
-        """(outputs, longest window, degree + 1) columns orthonormal on each full window."""
-        return orthonormal(self.windows, self.degree, self.deriv)[0]
+    def _orthonormal(self) -> tuple[Floats, Floats]:
+        """Columns (outputs, longest window, degree + 1) that are orthonormal on full windows.
 
-    @cached_property
-    def _wanted(self) -> Floats:
-        """(outputs, degree + 1) the derivative of each function of the basis at the output."""
-        return orthonormal(self.windows, self.degree, self.deriv)[1]
+        And their derivatives (outputs, degree + 1) at the output.
+        """
+        return orthonormal(self.windows, self.degree, self.deriv)
 
     @cached_property
     def _products(self) -> Floats:
         """(outputs, longest window, (degree + 1)^2) of each row of the basis with itself."""
-        products = self._basis[..., :, None] * self._basis[..., None, :]
+        basis, _ = self._orthonormal
+        products = basis[..., :, None] * basis[..., None, :]
         flat: Floats = products.reshape(*products.shape[:2], -1)
         return flat
 

@@ -46,6 +46,13 @@ def test_cube_speed_against_the_usual_script(tmp_path: Path) -> None:
     assert float(cells[2]) > 0
 
 
+def test_smooth_speed(tmp_path: Path) -> None:
+    table = benchmark("smooth_speed", *TINY, "--folder", tmp_path, "--layouts", "envi-bip")
+    assert [row[:2] for row in table] == [["envi-bip", "derivatives"], ["envi-bip", "gaps"]]
+    assert all(float(row[2]) > 0 for row in table)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("layout", "verbs", "gigabytes", "budget"),
     [
@@ -86,3 +93,9 @@ def test_the_usual_script_is_slower_by_the_promised_factor(layout: str) -> None:
 def test_memory_is_the_same_at_1_and_4_gb(layout: str) -> None:
     verbs = ("smooth", "convert", "smooth-deflate")
     assert benchmark("memory", "--layouts", layout, "--verbs", *verbs, limits=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", PLAIN)
+def test_several_outputs_and_gaps_keep_their_limits(layout: str) -> None:
+    assert benchmark("smooth_speed", "--layouts", layout, limits=True)

@@ -113,6 +113,10 @@ class Gpu(Device):
             streams[self.number] = _cupy().cuda.Stream(non_blocking=True)
         return streams[self.number]
 
+    def finish(self) -> None:
+        """Wait for all work in the current stream."""
+        _cupy().cuda.get_current_stream().synchronize()
+
     def compile(self, source: str, macros: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
         """The kernels of that name; each is called as `kernel(grid, threads, call)`.
 

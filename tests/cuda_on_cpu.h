@@ -1,9 +1,11 @@
 // CUDA's words for a C++ compiler, so that kernels run on a machine without a GPU.
 //
-// The threads of a block are fibres that take turns at barriers: all reach one before any goes on,
-// first upwards and then downwards, so that a result that depends on their order shows.
+// Blocks run one after the other. The threads of a block are fibres that take turns at barriers: all
+// reach one before any goes on, first upwards and then downwards, and shared memory holds rubbish
+// at first, so that a result that depends on either shows.
 
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
@@ -13,7 +15,7 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(bytes) alignas(bytes)
-#define __shared__ static thread_local
+#define __shared__ static __attribute__((section("shared_memory")))
 
 #undef isnan
 #undef isfinite
@@ -25,7 +27,7 @@ struct int4 {
     int x, y, z, w;
 };
 
-static thread_local Index threadIdx, blockIdx, gridDim;
+static Index threadIdx, blockIdx, gridDim;
 
 template <class T>
 inline T __ldg(const T* at) {
@@ -55,16 +57,19 @@ inline float __int_as_float(int bits) {
 
 inline int atomicAdd(int* at, int value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
 
+extern char __start_shared_memory[] __attribute__((visibility("hidden")));
+extern char __stop_shared_memory[] __attribute__((visibility("hidden")));
+
 struct Fibre {
     ucontext_t context;
     bool finished;
     alignas(64) char stack[1 << 17];
 };
 
-static thread_local ucontext_t scheduler;
-static thread_local Fibre* running;
-static thread_local void (*body)(const void* call);
-static thread_local const void* argument;
+static ucontext_t scheduler;
+static Fibre* running;
+static void (*body)(const void* call);
+static const void* argument;
 
 inline void __syncthreads() {
     const Index own = threadIdx;
@@ -80,6 +85,7 @@ static void run_body() {
 
 // One block; false if some of its threads wait at a barrier that others never reach.
 static bool run_block(Fibre* fibres, unsigned threads) {
+    memset(__start_shared_memory, 0xCD, __stop_shared_memory - __start_shared_memory);
     for (unsigned i = 0; i < threads; ++i) {
         getcontext(&fibres[i].context);
         fibres[i].context.uc_stack.ss_sp = fibres[i].stack;
@@ -100,6 +106,8 @@ static bool run_block(Fibre* fibres, unsigned threads) {
 }
 
 static bool run_grid(void (*kernel)(const void*), const void* call, Index grid, unsigned threads) {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&one_at_a_time);
     Fibre* fibres = (Fibre*)aligned_alloc(alignof(Fibre), threads * sizeof(Fibre));
     bool right = true;
     body = kernel;
@@ -110,6 +118,7 @@ static bool run_grid(void (*kernel)(const void*), const void* call, Index grid, 
         right = run_block(fibres, threads);
     }
     free(fibres);
+    pthread_mutex_unlock(&one_at_a_time);
     return right;
 }
 

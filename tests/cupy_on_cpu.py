@@ -78,15 +78,19 @@ class Stream:
 
 
 _current = threading.local()
+_default = Stream(non_blocking=True)
+
+
+def get_current_stream() -> Stream:
+    return getattr(_current, "stream", None) or _default
 
 
 def _do(work: Callable[[], None]) -> None:
     """In the current stream; at once in the one that is always there."""
-    stream = getattr(_current, "stream", None)
-    if stream is None:
-        work()
-    else:
-        stream.waiting.append(work)
+    stream = get_current_stream()
+    stream.waiting.append(work)
+    if stream is _default:
+        stream.synchronize()
 
 
 class Memory:
@@ -181,6 +185,7 @@ def cupy_on_cpu() -> ModuleType:
     cupy.cuda = SimpleNamespace(
         Device=_Device,
         Stream=Stream,
+        get_current_stream=get_current_stream,
         alloc=Memory,
         PinnedMemory=lambda nbytes, flags: bytearray(nbytes),
         PinnedMemoryPointer=lambda memory, offset: memory,

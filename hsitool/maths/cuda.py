@@ -56,10 +56,13 @@ class CudaKernel:
         self._program = Program(operators, self.dtype, nodata)
         self._compiled: dict[bool, Any] = {}
         self._compiling = threading.Lock()
-        with device.lane():
-            tables = self._program.tables()
+        tables = self._program.tables()
+        # In the current stream, not a lane: what it makes of arrays of the GPU may still be under
+        # way when this kernel is gone, and only that stream then reuses the memory in due order.
+        with device.here():
             self._tables = {name: device.upload(table) for name, table in tables.items()}
             self._kernels(not np.dtype(dtype).isnative)
+            device.finish()
 
     def __call__(self, block: Samples, outs: Sequence[Samples]) -> None:
         """Fill `outs` (outputs, rows, columns), one an operator, from `block` (bands, ...).

@@ -88,8 +88,8 @@ class Program:
         count = max(1, len(self.steps.table))
         strip = -(-count // -(-count // MOST_STRIP_THREADS))
         self.chunks = {
-            "sweep": self.steps.chunks(count, self.fits.counted),
-            "strip": self.steps.chunks(strip, self.fits.counted),
+            "sweep": self.steps.chunks(count),
+            "strip": self.steps.chunks(strip),
         }
         self.strip_threads = -(-strip // 32) * 32
         reach = self.chunks["strip"]["high"] - self.chunks["strip"]["low"]
@@ -160,27 +160,31 @@ class Program:
         kernel = self._kernel(strides)
         strip = kernel == "strip"
         parts = -(-columns // (self.group if strip else SWEEP_THREADS * self.pixels))
-        call = np.zeros(1, call_dtype(self.operators, self.dtype))
-        for name, address in tables.items():
-            if name not in self.chunks:
-                call[name] = address
-        call["chunks"] = tables["strip" if strip else "sweep"]
-        call["block"], call["outs"] = arrays[0][0], [address for address, _ in arrays[1:]]
         layouts = np.array(strides, LAYOUT)
+        call = self._call(tables, "strip" if strip else "sweep")
+        call["block"], call["outs"] = arrays[0][0], [address for address, _ in arrays[1:]]
         call["from"], call["to"] = layouts[0], layouts[1:]
         call["rows"], call["columns"], call["parts"] = rows, columns, parts
         call["gaps"] = gaps if self.refits else 0
-        call["counted_bands"] = np.count_nonzero(self.fits.counted)
-        call["inputs"], call["windows"] = self.inputs, len(self.fits.table)
-        call["along_pixels"] = not strip
-        call["nodata"] = 0 if self.rule.nodata is None else self.rule.nodata
         if strip:
-            blocks = min(rows * parts, processors * STRIP_BLOCKS), len(self.chunks["strip"])
-            yield Launch(kernel, blocks, self.strip_threads, call)
+            grid = min(rows * parts, processors * STRIP_BLOCKS), len(self.chunks["strip"])
+            yield Launch(kernel, grid, self.strip_threads, call)
         else:
             yield Launch(kernel, (rows * parts, 1), SWEEP_THREADS, call)
         if self.refits:
             yield Launch("refit", (-(-rows * columns // REFIT_THREADS), 1), REFIT_THREADS, call)
+
+    def _call(self, tables: Mapping[str, int], way: str) -> Records:
+        """What is the same for all blocks, by one of the two ways to walk through them."""
+        call = np.zeros(1, call_dtype(self.operators, self.dtype))
+        for name in tables.keys() - self.chunks.keys():
+            call[name] = tables[name]
+        call["chunks"] = tables[way]
+        call["counted_bands"] = np.count_nonzero(self.fits.counted)
+        call["inputs"], call["windows"] = self.inputs, len(self.fits.table)
+        call["along_pixels"] = way == "sweep"
+        call["nodata"] = 0 if self.rule.nodata is None else self.rule.nodata
+        return call
 
     def _kernel(self, strides: Sequence[Strides]) -> str:
         """The kernel whose neighbouring threads find neighbouring samples."""

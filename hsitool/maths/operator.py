@@ -118,6 +118,7 @@ class SpectralOperator:
             length=np.where(fills, 0, self.length),
             weights=weights,
             smooths=np.zeros_like(self.smooths),
+            bias=-self.bias,
             refit=refit,
         )
 

@@ -4,15 +4,14 @@
 // second one (`refit`) fits the windows of pixels that miss some samples. Missing samples become
 // NaN as they are read, so that every sum over a window that holds one is NaN.
 //
-// Macros, all given by `cuda.py`:
+// Macros, all given by `maths/launch.py`:
 //   SAMPLE, WORK, RESULT   types of stored samples, of sums and of outputs, in NumPy's short words
-//   SWAPPED, FLOATING, HAS_NODATA   bytes in the other order; NaN and infinities are missing; so is
-//                          one value
+//   SWAPPED                whether the bytes of samples are in the other order
+//   FLOATING, HAS_NODATA   whether NaN and infinities are missing, and whether one value is
 //   OPERATORS, WINDOW      outputs of a step; adjacent bands of a step that is not listed
-//   PIXELS, SWEEP_THREADS  pixels a thread and threads a block of `sweep`
-//   GROUP, SPAN, STRIP_THREADS   pixels and bands of a tile and threads a block of `strip`
-//   LONGEST, DERIVATIVES, REFIT_THREADS   samples of a window, derivatives from 0 on and threads a
-//                          block of `refit`
+//   PIXELS, GROUP, SPAN    pixels of a thread of `sweep`; pixels and bands of a tile of `strip`
+//   LONGEST, DERIVATIVES   most samples of a window and orders of derivatives in `refit`
+//   SWEEP_THREADS, STRIP_THREADS, REFIT_THREADS   threads of a block
 
 typedef signed char i1;
 typedef unsigned char u1;
@@ -43,19 +42,21 @@ struct __align__(16) Step {  // a set of samples, and what operators make of it
     i4 middle, first;        // the band in the middle of the list, and the first
 };
 
-struct Chunk {  // steps that a block carries out, and the bands that they read
-    i4 start, stop, low, high;
-    i4 counted_low, counted_high;  // bands whose gaps this chunk counts
+struct Chunk {        // what a block of threads carries out
+    i4 start, stop;   // of the steps
+    i4 low, high;     // first band that they read, and the one after the last
+    i4 counted;       // first band whose gaps it counts: those before are counted by others
 };
 
-struct Fit {       // how the window of an output is fitted where samples are missing
-    f8 limit;      // greatest noise gain
-    i4 of, output; // operator and band of its output
-    i4 band, degree, deriv;
-    i4 fewest;     // samples
-    i4 fills;      // whether the band's own sample may be missing
-    i4 residual;   // whether the output is the sample minus the smoothed value
-    i4 start, count;  // of its samples
+struct Fit {           // how the window of an output is fitted where samples are missing
+    f8 limit;          // greatest noise gain
+    i4 of, output;     // operator and band of its output
+    i4 band;           // that it stands for
+    i4 degree, deriv;  // of the polynomial
+    i4 fewest;         // samples
+    i4 fills;          // whether the band's own sample may be missing
+    i4 residual;       // whether the output is the sample minus the smoothed value
+    i4 start, count;   // of its samples
 };
 
 struct Call {
@@ -187,8 +188,7 @@ struct Stored {  // the samples of a pixel in memory
 
 // Whether this chunk is to count the gaps of a band.
 __device__ __forceinline__ bool counts(const Call& call, const Chunk& chunk, i4 band) {
-    return call.gaps && band >= chunk.counted_low && band < chunk.counted_high &&
-           __ldg(call.counted + band);
+    return call.gaps && band >= chunk.counted && __ldg(call.counted + band);
 }
 
 struct Staged {  // the samples of a pixel in a tile

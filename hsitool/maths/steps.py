@@ -34,7 +34,7 @@ def record(integers: str, *doubles: str) -> np.dtype[Any]:
 
 
 STEP = record("last start output flags list count middle first")
-CHUNK = record("start stop low high counted_low counted_high")
+CHUNK = record("start stop low high counted")
 FIT = record("of output band degree deriv fewest fills residual start count", "limit")
 
 
@@ -57,20 +57,15 @@ class Steps:
     weights: Floats
     reach: Integers
 
-    def chunks(self, size: int, counted: Flags) -> Records:
-        """(chunks,) of type `CHUNK`: the steps cut into chunks of `size`.
-
-        Each of the `counted` bands is counted by the first chunk that reads it.
-        """
+    def chunks(self, size: int) -> Records:
+        """(chunks,) of type `CHUNK`: the steps cut into chunks of `size`."""
         starts = np.arange(0, len(self.table), size)
         chunks = np.zeros(len(starts), CHUNK)
         chunks["start"] = starts
         chunks["stop"] = np.minimum(starts + size, len(self.table))
         chunks["low"] = np.minimum.reduceat(self.reach[:, 0], starts)
         chunks["high"] = np.maximum.reduceat(self.reach[:, 1], starts)
-        if counted.any():
-            chunks["counted_high"] = np.maximum.accumulate(chunks["high"])
-            chunks["counted_low"][1:] = chunks["counted_high"][:-1]
+        chunks["counted"][1:] = np.maximum.accumulate(chunks["high"])[:-1]
         return chunks
 
 
@@ -89,8 +84,7 @@ def make_steps(operators: Sequence[SpectralOperator], longest: int) -> Steps:
     table["start"] = np.cumsum([0, *(len(part) for part in weights)])[:-1]
     table["output"] = [draft.output for draft in drafts]
     table["middle"] = [draft.middle for draft in drafts]
-    table["flags"] = [sum(1 << k for k in draft.operators) for draft in drafts]
-    table["flags"] |= [0 if draft.adjacent == window else LISTED for draft in drafts]
+    table["flags"] = [draft.flags(window) for draft in drafts]
     reach = np.array([draft.reach for draft in drafts], np.int32).reshape(-1, 2)
     table["first"], table["last"] = reach[:, 0], reach[:, 1] - 1
     bands = np.concatenate([np.zeros(0, np.int32), *(draft.bands for draft in drafts)])
@@ -117,6 +111,10 @@ class _Draft:
         """How many bands there are if they are adjacent, else 0."""
         first, stop = self.reach
         return self.bands.size if self.bands.size == stop - first else 0
+
+    def flags(self, window: int) -> int:
+        """A bit for each operator; whether the bands are not just so many adjacent ones."""
+        return sum(1 << k for k in self.operators) | (LISTED if self.adjacent != window else 0)
 
     @property
     def middle(self) -> int:

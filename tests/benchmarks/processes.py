@@ -29,7 +29,7 @@ write_large(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
 
 @dataclass(frozen=True)
 class Usage:
-    """What a process took: seconds by the clock and of the cores, and its peak of memory in bytes."""
+    """What a process took: seconds by the clock and of all cores, and its peak memory in bytes."""
 
     seconds: float
     cpu_seconds: float

@@ -145,7 +145,7 @@ def by_nvcc(macros: Sequence[str], generation: int, folder: Path) -> None:
 
 def by_nvrtc(macros: Sequence[str], generation: int, _: Path) -> None:
     """As CuPy does it."""
-    nvrtc = importlib.import_module("cupy.cuda.nvrtc")
+    nvrtc = importlib.import_module("cupy").cuda.nvrtc
     program = nvrtc.createProgram(source(), "spectral.cu", [], [])
     options = [f"-arch=sm_{generation}", "-std=c++17", *(f"-D{macro}" for macro in macros)]
     nvrtc.compileProgram(program, options)
@@ -327,6 +327,22 @@ def test_any_number_of_bands(gpu: Gpu, bands: int, order: str) -> None:
     assert_agree(on_gpu(gpu, operators, cube, None, order), on_cpu(operators, cube))
 
 
+@pytest.mark.parametrize("order", ["bsq", "bip"])
+def test_pixels_with_few_samples_left(gpu: Gpu, order: str) -> None:
+    """Those without any are passed over; none with some is, however many blocks count its gaps."""
+    x, rule = wavelengths(301), PartialRule(fill_gaps=True)
+    operators = [savgol_operator(x, [range(301)], 5, 1, deriv, partial=rule) for deriv in (0, 1)]
+    rng = np.random.default_rng(11)
+    cube = np.full((301, 4, 60), np.nan, np.float32)
+    cube[:, ::2, ::7] = spectra(cube.shape)[:, ::2, ::7]
+    for row, column in np.argwhere(rng.random(cube.shape[1:]) < 0.8):
+        first = rng.integers(0, 298)
+        cube[first : first + 3, row, column] = rng.random(3)
+    expected = on_cpu(operators, cube)
+    assert_agree(on_gpu(gpu, operators, cube, None, order), expected)
+    assert np.isfinite(expected[0]).any(axis=0).mean() > 0.8
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (300, 1), (3, 129), (20, 17), (0, 4)])
 @pytest.mark.parametrize("order", ["bsq", "bil", "bip", "bsq cropped", "bip cropped"])
 def test_tiles_of_any_shape(gpu: Gpu, order: str, shape: tuple[int, int]) -> None:
@@ -341,6 +357,12 @@ def test_tiles_of_any_shape(gpu: Gpu, order: str, shape: tuple[int, int]) -> Non
 def test_the_output_may_be_in_another_order(gpu: Gpu, order: str, to: str) -> None:
     operators, cube = operators_on(70), spectra((70, 4, 6))
     assert_agree(on_gpu(gpu, operators, cube, None, order, to), on_cpu(operators, cube))
+
+
+def test_no_outputs(gpu: Gpu) -> None:
+    (operator,) = operators_on(40, derivs=(0,))
+    (found,) = on_gpu(gpu, [operator.select([])], spectra((40, 2, 3)))
+    assert found.shape == (0, 2, 3)
 
 
 def test_bands_that_pass_unchanged_keep_every_bit(gpu: Gpu) -> None:

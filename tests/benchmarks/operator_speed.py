@@ -121,7 +121,7 @@ def measure(case: Case, megabytes: float, repeats: int) -> tuple[float, float]:
     times: dict[str, list[float]] = {"kernel": [], "copy": [], "one": []}
     with ThreadPoolExecutor(os.cpu_count()) as pool, ThreadPoolExecutor(1) as single:
         for _ in range(repeats + 1):
-            times["kernel"].append(in_tiles(pool, kernel, block, out))
+            times["kernel"].append(in_tiles(pool, lambda x, y: kernel(x, [y]), block, out))
             times["copy"].append(in_tiles(pool, lambda x, y: np.copyto(y, x), block, copied))
             times["one"].append(in_tiles(single, lambda x, y: np.copyto(y, x), block, copied))
     medians = {name: statistics.median(values[1:]) for name, values in times.items()}

@@ -64,7 +64,16 @@ def _application() -> Any:
     """The commands, made from their functions once instead of every time."""
     import typer
 
-    from hsitool.cli import band, convert, diff, info, smooth, spectrum, tune  # noqa: F401
+    from hsitool.cli import (  # noqa: F401
+        band,
+        calib,
+        convert,
+        diff,
+        info,
+        smooth,
+        spectrum,
+        tune,
+    )
     from hsitool.cli.app import app
 
     return typer.main.get_command(app)

@@ -22,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
     "maths": {"errors", "device"},
     "engine": GROUND | {"device", "storage"},
     "tasks": GROUND | {"device", "storage", "maths", "engine"},
-    "drawing": GROUND | {"storage", "tasks"},
+    "drawing": GROUND | {"maths", "storage", "tasks"},
     "cli": GROUND | {"device", "drawing", "engine", "storage", "tasks"},
     "__main__": {"cli"},
 }
@@ -35,11 +35,11 @@ HOMES: dict[str, set[str]] = {
     "rasterio": {"storage"},
     "osgeo": set(),
     "affine": {"storage"},
-    "cv2": {"maths"},
+    "cv2": {"maths", "storage"},
     "cupy": {"device"},
     "matplotlib": {"drawing"},
     "concurrent": {"engine"},
-    "multiprocessing": set(),
+    "multiprocessing": {"engine"},
 }
 """Library -> the only layers that may import it."""
 
@@ -138,7 +138,7 @@ def test_the_command_line_imports_heavy_layers_inside_functions(path: Path) -> N
         ("storage/x.py", "from ..engine.plan import Budget", "storage may not use engine"),
         ("engine/x.py", "import hsitool.maths.kernel", "engine may not use maths"),
         ("tasks/x.py", "from hsitool.cli.options import note", "tasks may not use cli"),
-        ("tasks/x.py", "import cv2", "home of cv2 is ['maths']"),
+        ("tasks/x.py", "import cv2", "home of cv2 is ['maths', 'storage']"),
         ("cli/x.py", "import hsitool.maths", "cli may not use maths"),
         ("cli/x.py", "from matplotlib import pyplot", "home of matplotlib is ['drawing']"),
         ("cube.py", "from hsitool.storage import raw", "cube may not use storage"),

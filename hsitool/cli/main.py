@@ -76,7 +76,16 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
     # Imported here, so that a signal that arrives meanwhile ends in one line, too.
     import typer
 
-    from hsitool.cli import band, convert, diff, info, smooth, spectrum, tune  # noqa: F401
+    from hsitool.cli import (  # noqa: F401
+        band,
+        calib,
+        convert,
+        diff,
+        info,
+        smooth,
+        spectrum,
+        tune,
+    )
     from hsitool.cli.app import app
 
     try:

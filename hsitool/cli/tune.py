@@ -92,7 +92,8 @@ def tune(
     settings = on_axis(settings, spacing, delta, split_gap, split_at)
     budget = budget_of(max_memory, threads)
     if plot is not None:
-        from hsitool.drawing import check_plot, draw_tuning
+        from hsitool.drawing import check_plot
+        from hsitool.drawing.tuning import draw_tuning
 
         check_plot(plot, overwrite)
     with open_source(cube, data, wavelengths) as source:

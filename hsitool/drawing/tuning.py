@@ -1,46 +1,16 @@
-"""Pictures of results, by Matplotlib: it is imported here alone, when a picture is asked for."""
+"""The picture of `tune`: scores against windows, noise against wavelength."""
 
 from __future__ import annotations
 
-import logging
-import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsitool.errors import UsageError
-from hsitool.storage.atomic import PartFolder, refuse_existing, told_of
+from hsitool.drawing import COLORS, MARKERS, check_plot, new_figure, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from hsitool.tasks.tune import TuneReport
-
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-"""Okabe and Ito's colours, which the colour-blind can tell apart; markers differ as well."""
-
-MARKERS = "osD^vP"
-
-UNDATED: dict[str, dict[str, Any]] = {
-    ".png": {},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
-"""What is left out of a picture so that it is the same every time, by the ending of its name."""
-
-
-def check_plot(path: Path, overwrite: bool = False) -> None:
-    """Refuse a picture that could not be written in the end.
-
-    Raises:
-        UsageError: an unknown ending, no Matplotlib, or the file exists.
-    """
-    if path.suffix.lower() not in UNDATED:
-        raise UsageError(f"{path}: a plot is a picture: name it .png, .svg or .pdf")
-    if find_spec("matplotlib") is None:
-        raise UsageError("a plot needs Matplotlib: pip install matplotlib")
-    refuse_existing([path], overwrite)
 
 
 def draw_tuning(report: TuneReport, path: Path, overwrite: bool = False) -> None:
@@ -51,21 +21,11 @@ def draw_tuning(report: TuneReport, path: Path, overwrite: bool = False) -> None
         DataError: it cannot be written.
     """
     check_plot(path, overwrite)
-    figure = _figure()
+    figure = new_figure()
     scores, noise = figure.subplots(1, 2)
     _draw_scores(scores, report)
     _draw_noise(noise, report)
-    _save(figure, path, overwrite)
-
-
-def _figure() -> Figure:
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would talk of its font cache
-
-    from matplotlib import rcParams
-    from matplotlib.figure import Figure
-
-    rcParams["svg.hashsalt"] = "hsitool"
-    return Figure(figsize=(11, 4.5), layout="constrained")
+    save_picture(figure, path, overwrite)
 
 
 def _draw_scores(axes: Axes, report: TuneReport) -> None:
@@ -104,18 +64,3 @@ def _draw_noise(axes: Axes, report: TuneReport) -> None:
     axes.set_ylabel("standard deviation" + (f", {report.noise_unit}" if report.noise_unit else ""))
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-
-
-def _save(figure: Figure, path: Path, overwrite: bool) -> None:
-    """Write the picture whole or not at all."""
-    target = Path(os.path.realpath(path))
-    refuse_existing([target], overwrite)
-    folder = PartFolder(target)
-    try:
-        part = folder.path / f"picture{path.suffix.lower()}"
-        with told_of(target):
-            figure.savefig(part, dpi=150, metadata=UNDATED[path.suffix.lower()])
-        folder.commit([(part, target)])
-    except BaseException:
-        folder.discard()
-        raise

@@ -1,0 +1,30 @@
+"""A calibration as a table on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hsitool.tasks.calib import CalibrationRun
+
+
+def calibration_lines(run: CalibrationRun) -> Iterator[str]:
+    """The verdict, the table, the views."""
+    from hsitool.tasks.calib_summary import headline, summary_rows, view_table
+
+    rows = summary_rows(run)
+    width = max(len(name) for name, _ in rows) + 2
+    yield headline(run)
+    yield ""
+    yield from (f"{name:<{width}}{text}" for name, text in rows)
+    yield ""
+    yield from _aligned(view_table(run))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *cells in rows:
+        right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        yield "  ".join([first.ljust(widths[0]), *right]).rstrip()

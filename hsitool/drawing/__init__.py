@@ -1,0 +1,75 @@
+"""Pictures of results, by Matplotlib: it is imported here alone, when a picture is asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsitool.errors import UsageError
+from hsitool.storage.atomic import PartFolder, refuse_existing, told_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+"""Okabe and Ito's colours, which the colour-blind can tell apart; markers differ as well."""
+
+MARKERS = "osD^vP"
+
+UNDATED: dict[str, dict[str, Any]] = {
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
+"""What is left out of a picture so that it is the same every time, by the ending of its name."""
+
+
+def check_plot(path: Path, overwrite: bool = False) -> None:
+    """Refuse a picture that could not be written in the end.
+
+    Raises:
+        UsageError: an unknown ending, no Matplotlib, or the file exists.
+    """
+    if path.suffix.lower() not in UNDATED:
+        raise UsageError(f"{path}: a plot is a picture: name it .png, .svg or .pdf")
+    require_matplotlib()
+    refuse_existing([path], overwrite)
+
+
+def require_matplotlib() -> None:
+    """Refuse a picture that nothing could draw.
+
+    Raises:
+        UsageError: no Matplotlib.
+    """
+    if find_spec("matplotlib") is None:
+        raise UsageError("a plot needs Matplotlib: pip install matplotlib")
+
+
+def new_figure(width: float = 11, height: float = 4.5) -> Figure:
+    """An empty figure of so many inches, to be drawn without a display."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it would talk of its font cache
+
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+
+    rcParams["svg.hashsalt"] = "hsitool"
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save_picture(figure: Figure, path: Path, overwrite: bool) -> None:
+    """Write the picture whole or not at all."""
+    target = Path(os.path.realpath(path))
+    refuse_existing([target], overwrite)
+    folder = PartFolder(target)
+    try:
+        part = folder.path / f"picture{path.suffix.lower()}"
+        with told_of(target):
+            figure.savefig(part, dpi=150, metadata=UNDATED[path.suffix.lower()])
+        folder.commit([(part, target)])
+    except BaseException:
+        folder.discard()
+        raise

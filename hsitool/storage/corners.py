@@ -1,0 +1,290 @@
+"""Corner lists: points of a board seen in images, kept for later or made by another detector.
+
+CSV, a line a point, columns in any order and others ignored:
+
+    image,columns,rows,point,u,v
+    left01.jpg,640,480,0,244.40,94.12
+
+`columns`, `rows`: size of the image in px. `point`: its number on the board from 0, along the
+board's rows. `u`, `v`: px, first pixel centre (0, 0). Where the board is no plain grid, `x,y,z`
+give the point in mm. JSON holds the same:
+
+    {"format": "hsitool corners", "version": 1, "views": [{"image": "left01.jpg",
+     "size": [640, 480], "points": [0, ...], "uv": [[244.40, 94.12], ...], "xyz_mm": null}]}
+
+Point files, one for each view, as Zhang's published ones, hold numbers only, `u v u v ...`, with
+one more file of the board, `x y x y ...`, in the same order.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsitool.errors import DataError
+from hsitool.storage.texts import write_text
+
+FORMAT, VERSION = "hsitool corners", 1
+MOST_BYTES = 50_000_000
+"""Files above are refused unread: a calibration never needs the million points they hold."""
+
+NEEDED = ("image", "columns", "rows", "point", "u", "v")
+PLACE = ("x", "y", "z")
+MOST_SIDE = 10**6
+LARGEST = 1e9
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CornerView:
+    """The points of one image: `size` (columns, rows) in px, `ids` (n,), `uv` (n, 2) in px.
+
+    `xyz_mm` (n, 3) are the points on the board where they do not follow from their numbers.
+    """
+
+    name: str
+    size: tuple[int, int]
+    ids: NDArray[np.int64]
+    uv: Numbers
+    xyz_mm: Numbers | None = None
+
+
+def read_corners(path: Path) -> list[CornerView]:
+    """The views of a CSV or JSON corner list, in the order of the file.
+
+    Raises:
+        DataError: it is too large, does not read so, or holds points that cannot be.
+    """
+    text = _text(path)
+    read = _from_json if text.lstrip()[:1] in ("{", "[") else _from_csv
+    views = read(text, path)
+    if not views:
+        raise DataError(f"{path}: holds no points")
+    if len({view.size for view in views}) > 1:
+        sizes = sorted({f"{v.size[0]}x{v.size[1]}" for v in views})
+        raise DataError(f"{path}: images of several sizes ({', '.join(sizes)}): one camera has one")
+    for view in views:
+        _check(view, path)
+    return views
+
+
+def write_corners(path: Path, views: Iterable[CornerView], *, overwrite: bool = False) -> None:
+    """Write a corner list: JSON by the suffix `.json`, CSV otherwise; all digits are kept.
+
+    Raises:
+        UsageError: it exists and may not be overwritten.
+        DataError: it cannot be written.
+    """
+    write = _as_json if path.suffix.lower() == ".json" else _as_csv
+    write_text(path, write(list(views)), overwrite=overwrite)
+
+
+def read_point_files(
+    paths: Sequence[Path], model: Path, size: tuple[int, int], unit_mm: float = 1.0
+) -> list[CornerView]:
+    """Views of point files (`u v ...`), one an image, and of the board's (`x y ...`).
+
+    Raises:
+        DataError: numbers are missing, or not as many as the board has.
+    """
+    flat = _plain_points(model) * unit_mm
+    xyz = np.hstack([flat, np.zeros((len(flat), 1))])
+    views = []
+    for path in paths:
+        uv = _plain_points(path)
+        if len(uv) != len(xyz):
+            raise DataError(
+                f"{path}: {len(uv)} points, but {model} has {len(xyz)}: each view needs all "
+                "points of the board, in the same order"
+            )
+        view = CornerView(path.name, size, np.arange(len(uv), dtype=np.int64), uv, xyz)
+        _check(view, path)
+        views.append(view)
+    return views
+
+
+def _plain_points(path: Path) -> Numbers:
+    words = _text(path).replace(",", " ").split()
+    try:
+        numbers = np.array([float(word) for word in words])
+    except ValueError as error:
+        raise DataError(
+            f"{path}: {_quoted(error)} is not a number: points are `u v u v`"
+        ) from error
+    if not len(numbers) or len(numbers) % 2:
+        raise DataError(f"{path}: {len(numbers)} numbers are not pairs: points are `u v u v ...`")
+    if not np.isfinite(numbers).all():
+        raise DataError(f"{path}: holds NaN or infinite numbers")
+    return numbers.reshape(-1, 2)
+
+
+def _quoted(error: ValueError) -> str:
+    return str(error).rpartition(":")[2].strip()[:40]
+
+
+def _text(path: Path) -> str:
+    """All of a small text file."""
+    try:
+        if not path.is_file():
+            raise DataError(f"{path}: there is no such file")
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise DataError(
+                f"{path}: {size / 1e6:.0f} MB are more points than a calibration can use "
+                f"(limit {MOST_BYTES / 1e6:.0f} MB): keep fewer images or points"
+            )
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is no text file: give corners as CSV or JSON") from error
+
+
+def _check(view: CornerView, path: Path) -> None:
+    """Refuse numbers that no image and board can give."""
+    where = f"{path}: {view.name}" if path.name != view.name else str(path)
+    if not all(1 <= side <= MOST_SIDE for side in view.size):
+        raise DataError(f"{where}: an image of {view.size[0]}x{view.size[1]} pixels cannot be")
+    numbers = view.uv if view.xyz_mm is None else np.hstack([view.uv, view.xyz_mm])
+    bad = ~(np.abs(numbers) < LARGEST).all(axis=1)
+    if bad.any():
+        raise DataError(f"{where}: point {view.ids[bad.argmax()]} is NaN, infinite or huge")
+    ids, count = np.unique(view.ids, return_counts=True)
+    if (count > 1).any():
+        raise DataError(f"{where}: point {ids[count.argmax()]} occurs {count.max()} times")
+    if ids[0] < 0:
+        raise DataError(f"{where}: point {ids[0]} is negative: points count from 0")
+    outside = ((view.uv < -np.array(view.size)) | (view.uv > 2 * np.array(view.size))).any(axis=1)
+    if outside.any():
+        at = outside.argmax()
+        raise DataError(
+            f"{where}: point {view.ids[at]} at ({view.uv[at, 0]:g}, {view.uv[at, 1]:g}) is far "
+            f"outside of {view.size[0]}x{view.size[1]} pixels"
+        )
+
+
+def _from_csv(text: str, path: Path) -> list[CornerView]:
+    rows = csv.reader(io.StringIO(text))
+    try:
+        header = [name.strip().lower() for name in next(rows, [])]
+        lacking = [name for name in NEEDED if name not in header]
+        if lacking:
+            raise DataError(
+                f"{path}: the first line names no {', '.join(lacking)}: a corner list begins "
+                f"with {','.join(NEEDED)}"
+            )
+        return _grouped(rows, header, path)
+    except csv.Error as error:
+        raise DataError(f"{path}: line {rows.line_num}: {error}") from error
+
+
+def _grouped(rows: Any, header: list[str], path: Path) -> list[CornerView]:
+    """The views of CSV lines, which may come in any order."""
+    placed = all(name in header for name in PLACE)
+    whole = [header.index(name) for name in NEEDED[1:4]]
+    real = [header.index(name) for name in (*NEEDED[4:], *(PLACE if placed else ()))]
+    image = header.index("image")
+    found: dict[str, tuple[tuple[int, int], list[int], list[list[float]]]] = {}
+    for row in rows:
+        if not row:
+            continue
+        where = f"{path}: line {rows.line_num}"
+        if len(row) != len(header):
+            raise DataError(f"{where}: {len(row)} fields, but the first line has {len(header)}")
+        columns, height, point = (_number(row[at], int, where) for at in whole)
+        size = columns, height
+        view = found.setdefault(row[image].strip(), (size, [], []))
+        if view[0] != size:
+            raise DataError(f"{where}: {row[image]} has another size than before")
+        view[1].append(point)
+        view[2].append([_number(row[at], float, where) for at in real])
+    return [_view(name, *parts) for name, parts in found.items()]
+
+
+def _number(text: str, kind: Callable[[str], Any], where: str) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        what = "a whole number" if kind is int else "a number"
+        raise DataError(f"{where}: '{text[:40]}' is not {what}") from None
+    if abs(value) > LARGEST:
+        raise DataError(f"{where}: '{text[:40]}' is too large")
+    return value
+
+
+def _view(
+    name: str, size: tuple[int, int], points: list[int], numbers: list[list[float]]
+) -> CornerView:
+    table = np.array(numbers, np.float64)
+    xyz = table[:, 2:] if table.shape[1] == 5 else None
+    return CornerView(name, size, np.array(points, np.int64), table[:, :2], xyz)
+
+
+def _from_json(text: str, path: Path) -> list[CornerView]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise DataError(f'{path}: is no corner list: it lacks "format": "{FORMAT}"')
+    if content.get("version") != VERSION:
+        raise DataError(f"{path}: version {content.get('version')} is not known, only {VERSION}")
+    views = content.get("views")
+    if not isinstance(views, list):
+        raise DataError(f"{path}: has no list of views")
+    read = [_view_of_json(item, f"{path}: view {n}") for n, item in enumerate(views, 1)]
+    names = Counter(view.name for view in read)
+    if len(names) < len(read):
+        raise DataError(f"{path}: {names.most_common(1)[0][0]} occurs twice")
+    return [view for view in read if len(view.ids)]
+
+
+def _view_of_json(item: Any, where: str) -> CornerView:
+    try:
+        name, (columns, rows) = str(item["image"]), item["size"]
+        points, xyz = item["points"], item.get("xyz_mm")
+        if not all(type(n) is int and abs(n) < LARGEST for n in (columns, rows, *points)):
+            raise ValueError("sizes and points are whole numbers")
+        uv = np.array(item["uv"], np.float64).reshape(-1, 2)
+        place = None if xyz is None else np.array(xyz, np.float64).reshape(-1, 3)
+    except KeyError as error:
+        raise DataError(f"{where}: has no {error}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{where}: {error}") from error
+    if len(uv) != len(points) or (place is not None and len(place) != len(points)):
+        raise DataError(f"{where}: {len(points)} points, but {len(uv)} places uv or other xyz_mm")
+    return CornerView(name, (columns, rows), np.array(points, np.int64), uv, place)
+
+
+def _as_csv(views: Sequence[CornerView]) -> str:
+    placed = any(view.xyz_mm is not None for view in views)
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow([*NEEDED, *(PLACE if placed else ())])
+    for view in views:
+        table = view.uv if view.xyz_mm is None else np.hstack([view.uv, view.xyz_mm])
+        for point, numbers in zip(view.ids.tolist(), table.tolist(), strict=True):
+            rows.writerow([view.name, *view.size, point, *map(repr, numbers)])
+    return out.getvalue()
+
+
+def _as_json(views: Sequence[CornerView]) -> str:
+    listed = [
+        {
+            "image": view.name,
+            "size": list(view.size),
+            "points": view.ids.tolist(),
+            "uv": view.uv.tolist(),
+            "xyz_mm": None if view.xyz_mm is None else view.xyz_mm.tolist(),
+        }
+        for view in views
+    ]
+    return json.dumps({"format": FORMAT, "version": VERSION, "views": listed}) + "\n"

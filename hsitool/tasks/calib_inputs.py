@@ -1,0 +1,163 @@
+"""Corners to calibrate from: detected in images, or read from lists of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hsitool.engine.pool import Progress
+from hsitool.errors import DataError, UsageError
+from hsitool.maths.board import Board
+from hsitool.maths.calibration_result import Refusal
+from hsitool.maths.camera import BoardView, Floats
+from hsitool.maths.detection import Method, Recipe
+from hsitool.storage.corners import CornerView, read_corners, read_point_files
+from hsitool.storage.images import list_images
+from hsitool.tasks.boards import checked_against, find_boards
+
+LISTS = (".csv", ".json")
+"""Endings of corner lists; all other files are taken for images."""
+
+NO_BOARD = "--board is needed: count inner corners, not squares, as in --board 9x6"
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to calibrate from.
+
+    `inputs` are images and folders of them, or corner lists, or point files of the board's
+    points in the file `points`. `square_mm` is None where the board's size is not known; `board`
+    then has squares of 1. `size` is that of the images of point files, in px.
+    """
+
+    inputs: tuple[Path, ...]
+    board: Board | None = None
+    square_mm: float | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    resize_ok: bool = False
+    points: Path | None = None
+    size: Size | None = None
+    workers: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """Corners of all views, and what was not used and why; lengths are in `unit`.
+
+    `board` is None where the lists say themselves where their points are.
+    """
+
+    views: tuple[CornerView, ...]
+    size: Size
+    board: Board | None
+    unit: str
+    refused: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+    """A line for each image: found, not found, wrong size."""
+    recipe: Recipe | None = None
+    """How they were detected, None where they were read."""
+
+    def board_views(self) -> list[BoardView]:
+        """With the places on the board, by the list itself or by the points' numbers.
+
+        Raises:
+            UsageError: neither is known.
+            DataError: a point that the board does not have.
+        """
+        if self.board is not None:
+            checked_against(self.views, self.board)
+        return [BoardView(view.name, view.uv, self._places(view)) for view in self.views]
+
+    def _places(self, view: CornerView) -> Floats:
+        if view.xyz_mm is not None:
+            return view.xyz_mm
+        if self.board is None:
+            raise UsageError(NO_BOARD)
+        places: Floats = self.board.points_mm[view.ids]
+        return places
+
+
+def read_source(source: Source, progress: Progress | None = None) -> Corners:
+    """Corners of a source.
+
+    Raises:
+        UsageError: no board is named, or images and lists are mixed.
+        DataError: nothing can be read or found, or images differ in size.
+    """
+    if source.points is not None:
+        return _from_point_files(source, source.points)
+    lists = [path for path in source.inputs if path.suffix.lower() in LISTS]
+    if len(lists) == len(source.inputs):
+        return _listed(source)
+    if lists:
+        raise UsageError(f"{lists[0]} is a corner list: give images or lists, not both")
+    return _detected(source, progress)
+
+
+def recipe_of(accurate: bool, window: int | None, eps_px: float | None) -> Recipe:
+    """How to look for chessboards, by what was asked for.
+
+    Raises:
+        UsageError: two recipes at once.
+    """
+    old = window is not None or eps_px is not None
+    if accurate and old:
+        raise UsageError("--accurate chooses its own windows: leave out --subpix-window and -eps")
+    method: Method = "accurate" if accurate else "classic" if old else "fast"
+    chosen = Recipe(method)
+    if window is not None:
+        chosen = replace(chosen, window=window)
+    return chosen if eps_px is None else replace(chosen, eps_px=eps_px)
+
+
+def _detected(source: Source, progress: Progress | None) -> Corners:
+    if source.board is None:
+        list_images(source.inputs)  # an empty folder is the more useful thing to say
+        raise UsageError(NO_BOARD)
+    found = find_boards(
+        source.inputs,
+        source.board,
+        source.recipe,
+        resize_ok=source.resize_ok,
+        workers=source.workers,
+        progress=progress,
+    )
+    found.require_found()
+    refused = tuple(Refusal(v.name, f"{v.status}: {v.reason}") for v in found.others)
+    notes = tuple(str(view) for view in found.views)
+    views = tuple(found.corner_views())
+    return Corners(views, found.size, source.board, _unit(source), refused, notes, source.recipe)
+
+
+def _unit(source: Source) -> str:
+    return "squares" if source.square_mm is None else "mm"
+
+
+def _listed(source: Source) -> Corners:
+    """Of CSV or JSON lists; several are joined."""
+    read = [(path, view) for path in source.inputs for view in read_corners(path)]
+    sizes = {view.size: path for path, view in read}
+    if len(sizes) > 1:
+        (one, first), (other, second), *_ = sizes.items()
+        raise DataError(
+            f"{second} is of images of {other[0]}x{other[1]} px, {first} of {one[0]}x{one[1]} px: "
+            "one camera has one size"
+        )
+    count = Counter(view.name for _, view in read)
+    views = tuple(
+        view if count[view.name] == 1 else replace(view, name=f"{path}:{view.name}")
+        for path, view in read
+    )
+    placed = all(view.xyz_mm is not None for view in views)
+    return Corners(views, next(iter(sizes)), source.board, "mm" if placed else _unit(source))
+
+
+def _from_point_files(source: Source, model: Path) -> Corners:
+    if source.size is None:
+        raise UsageError("--points needs the image size in px, as --size 640x480")
+    unit_mm = 1.0 if source.square_mm is None else source.square_mm
+    views = read_point_files(source.inputs, model, source.size, unit_mm)
+    unit = "units" if source.square_mm is None else "mm"
+    return Corners(tuple(views), source.size, None, unit)

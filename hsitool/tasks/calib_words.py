@@ -1,0 +1,121 @@
+"""What the options of `calib` mean: lengths, sensors and tolerances as they are typed."""
+
+from __future__ import annotations
+
+import math
+
+from hsitool.errors import UsageError
+from hsitool.maths.board import UNITS_MM, Board, Target, parse_counts, parse_length_mm
+
+LARGEST_PITCH_MM = 0.5
+SMALLEST_PITCH_MM = 1e-4
+
+
+def length_mm(text: str, option: str) -> float:
+    """Millimetres of `25mm`, `1in`, or a plain number of mm.
+
+    Raises:
+        UsageError: no positive length.
+    """
+    return parse_length_mm(text, option)
+
+
+def board(
+    counts: str | None,
+    square_mm: float | None,
+    target: Target,
+    dictionary: str,
+    marker: str | None,
+) -> Board | None:
+    """The board, None where it is not named; its unit is the square where that is not known.
+
+    Raises:
+        UsageError: no board of that description.
+    """
+    if counts is None:
+        return None
+    columns, rows = parse_counts(counts)
+    marker_mm = None if marker is None else parse_length_mm(marker, "--marker")
+    side = 1.0 if square_mm is None else square_mm
+    if marker_mm is not None and square_mm is None:
+        raise UsageError("--marker needs --square as well: their ratio tells where the markers are")
+    return Board(columns, rows, side, target, marker_mm, dictionary)
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """(width, height) of `640x480`.
+
+    Raises:
+        UsageError: not two whole numbers.
+    """
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) != 2 or not all(p.isascii() and p.isdigit() and 0 < len(p) < 7 for p in parts):
+        raise UsageError(f"--size '{text}' is not WIDTHxHEIGHT in px, as 640x480")
+    return int(parts[0]), int(parts[1])
+
+
+def pitch_mm(text: str) -> tuple[float, float]:
+    """(px, py) of `3.45um` or `3.45um,3.5um`.
+
+    Raises:
+        UsageError: no lengths, or none that pixels have.
+    """
+    parts = text.split(",")
+    if len(parts) > 2:
+        raise UsageError(f"--pitch '{text}' has {len(parts)} lengths: give one, or x and y")
+    found = [parse_length_mm(part, "--pitch") for part in parts]
+    if not all(SMALLEST_PITCH_MM <= pitch <= LARGEST_PITCH_MM for pitch in found):
+        raise UsageError(f"--pitch '{text}' is no size of a pixel: write it as 3.45um")
+    return found[0], found[-1]
+
+
+def pixels_per_mm(text: str) -> tuple[float, float]:
+    """(mx, my) of `289.9` or `289.9,289.9`.
+
+    Raises:
+        UsageError: not such numbers.
+    """
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if len(found) not in (1, 2) or not all(0 < value < math.inf for value in found):
+        raise UsageError(f"--m '{text}' is not MX,MY: give pixels per mm along x and y")
+    return found[0], found[-1]
+
+
+def sensor_mm(text: str) -> tuple[float, float]:
+    """Width and height of `6.78x5.43mm`.
+
+    Raises:
+        UsageError: not two lengths.
+    """
+    lower = text.strip().lower().replace("×", "x")
+    unit = next((u for u in sorted(UNITS_MM, key=len)[::-1] if lower.endswith(u)), "mm")
+    parts = [part.strip().removesuffix(unit) for part in lower.split("x")]
+    if len(parts) != 2:
+        raise UsageError(f"--sensor '{text}' is not WxH: write it as 6.78x5.43mm")
+    width, height = (parse_length_mm(part + unit, "--sensor") for part in parts)
+    return width, height
+
+
+def tolerance(text: str) -> tuple[float, float | None]:
+    """The relative difference that matters of `0.1%` or `0.001`, and the px of `0.5px`.
+
+    Raises:
+        UsageError: not such a number, or not between 0 and 100 %.
+    """
+    number, unit = text.strip().lower(), ""
+    for ending in ("%", "px"):
+        if number.endswith(ending):
+            number, unit = number.removesuffix(ending), ending
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if unit == "px" and 0 < value < math.inf:
+        return 1e-3, value
+    value = value / 100 if unit == "%" else value
+    if unit == "px" or not 0 < value < 1:
+        raise UsageError(f"--tol '{text}' is no tolerance: write it as 0.1% or 0.5px")
+    return value, None

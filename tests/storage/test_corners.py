@@ -1,0 +1,163 @@
+"""Corner lists come back as they were written; what cannot be is one clear line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from hsitool.errors import DataError, UsageError
+from hsitool.storage import corners
+from hsitool.storage.corners import CornerView, read_corners, read_point_files, write_corners
+
+HEAD = "image,columns,rows,point,u,v"
+
+
+def views(rng: np.random.Generator, placed: bool) -> list[CornerView]:
+    made = []
+    for name, count in (("a, b.jpg", 12), ('"c".jpg', 7)):
+        ids = rng.permutation(30)[:count].astype(np.int64)
+        xyz = rng.normal(size=(count, 3)) * 100 if placed else None
+        made.append(CornerView(name, (640, 480), ids, rng.uniform(0, 480, (count, 2)), xyz))
+    return made
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+@pytest.mark.parametrize("placed", [False, True])
+def test_round_trips_keep_all_digits(
+    suffix: str, placed: bool, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    path, made = tmp_path / f"corners{suffix}", views(rng, placed)
+    write_corners(path, made)
+    for view, back in zip(made, read_corners(path), strict=True):
+        assert (back.name, back.size) == (view.name, view.size)
+        np.testing.assert_array_equal(back.ids, view.ids)
+        np.testing.assert_array_equal(back.uv, view.uv)
+        np.testing.assert_equal(back.xyz_mm, view.xyz_mm)
+    with pytest.raises(UsageError, match="--overwrite"):
+        write_corners(path, made)
+
+
+def test_a_list_by_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(
+        "\ufeffpoint, V ,u,image,rows,columns,score\r\n"
+        "3,1.5,2.5,a,48,64,9\r\n\r\n1,5,6,a,48,64,9\r\n"
+    )
+    (view,) = read_corners(path)
+    assert (view.name, view.size, view.ids.tolist()) == ("a", (64, 48), [3, 1])
+    assert view.uv.tolist() == [[2.5, 1.5], [6, 5]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", "names no image, columns"),
+        ("image,columns,rows,point,u", "names no v"),
+        (HEAD, "holds no points"),
+        (f"{HEAD}\na,64,48,0,1", "line 2: 5 fields"),
+        (f"{HEAD}\na,64,48,0,1,nan", "point 0 is NaN"),
+        (f"{HEAD}\na,64,48,0,1,inf", "too large"),
+        (f"{HEAD}\na,64,48,0,1,x", "'x' is not a number"),
+        (f"{HEAD}\na,64,48,0.5,1,1", "'0.5' is not a whole number"),
+        (f"{HEAD}\na,64,48,{'9' * 5000},1,1", "is not a whole number"),
+        (f"{HEAD}\na,64,48,-1,1,1", "negative"),
+        (f"{HEAD}\na,64,48,7,1,1\na,64,48,7,2,2", "point 7 occurs 2 times"),
+        (f"{HEAD}\na,64,48,7,1,1\na,64,49,8,2,2", "another size than before"),
+        (f"{HEAD}\na,64,48,7,1,1\nb,48,64,8,2,2", "several sizes"),
+        (f"{HEAD}\na,0,48,7,1,1", "cannot be"),
+        (f"{HEAD}\na,64,48,7,1,500", "far outside of 64x48"),
+        (f"{HEAD},x,y,z\na,64,48,7,1,5,1,nan,0", "NaN"),
+        ("{", "is not JSON"),
+        ("[1]", "is no corner list"),
+        ('{"format": "hsitool corners", "version": 9}', "version 9"),
+        ('{"format": "hsitool corners", "version": 1}', "no list of views"),
+    ],
+)
+def test_lists_that_cannot_serve(lines: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "corners.csv"
+    path.write_text(lines)
+    with pytest.raises(DataError, match=said) as caught:
+        read_corners(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"points": [0]}, "1 points, but 2"),
+        ({"points": [0, 0]}, "occurs 2 times"),
+        ({"points": [0, 1.5]}, "whole numbers"),
+        ({"uv": [[1, 2], [float("nan"), 3]]}, "point 1 is NaN"),
+        ({"uv": [[1, 2], [3]]}, "view 1"),
+        ({"uv": "x"}, "view 1"),
+        ({"size": 5}, "view 1"),
+        ({"xyz_mm": [[0, 0, 0]]}, "other xyz_mm"),
+        ({"uv": None}, "view 1"),
+    ],
+)
+def test_json_views_that_cannot_be(change: dict[str, object], said: str, tmp_path: Path) -> None:
+    view = {"image": "a", "size": [64, 48], "points": [0, 1], "uv": [[1, 2], [3, 4]]} | change
+    path = tmp_path / "corners.json"
+    path.write_text(json.dumps({"format": "hsitool corners", "version": 1, "views": [view]}))
+    with pytest.raises(DataError, match=said):
+        read_corners(path)
+
+
+def test_json_views_of_one_name(tmp_path: Path) -> None:
+    view = {"image": "a", "size": [64, 48], "points": [0], "uv": [[1, 2]]}
+    path = tmp_path / "corners.json"
+    path.write_text(json.dumps({"format": "hsitool corners", "version": 1, "views": [view] * 2}))
+    with pytest.raises(DataError, match="a occurs twice"):
+        read_corners(path)
+
+
+def test_ten_million_points_are_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "corners.csv"
+    with path.open("wb") as file:
+        file.truncate(10**7 * len("a,1,1,0,1,1\n"))  # takes no room on the disk
+    monkeypatch.setattr(Path, "read_text", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(DataError, match="120 MB are more points than a calibration can use"):
+        read_corners(path)
+    assert path.stat().st_size > corners.MOST_BYTES
+
+
+def test_files_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "corners.csv"
+    with pytest.raises(DataError, match="no such file"):
+        read_corners(path)
+    path.write_bytes(b"\xff\xfe\x80")
+    with pytest.raises(DataError, match="no text file"):
+        read_corners(path)
+
+
+def test_zhangs_files_give_his_camera(shared_data: Path) -> None:
+    folder = shared_data / "zhang_calib"
+    files = sorted(folder.glob("data?.txt"))
+    read = read_point_files(files, folder / "Model.txt", (640, 480), 25.4)
+    assert [len(view.ids) for view in read] == [256] * 5
+    points = [view.xyz_mm.astype(np.float32) for view in read if view.xyz_mm is not None]
+    seen = [view.uv.astype(np.float32) for view in read]
+    flags, none = cv2.CALIB_ZERO_TANGENT_DIST | cv2.CALIB_FIX_K3, np.empty(0)
+    _, matrix, *_ = cv2.calibrateCamera(points, seen, (640, 480), none, none, flags=flags)
+    found = np.asarray(matrix)[[0, 1, 0, 1], [0, 1, 2, 2]]
+    np.testing.assert_allclose(found, [832.5, 832.53, 303.96, 206.59], atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("1 2 3", "3 numbers"), ("", "0 numbers"), ("1 2 x 4", "'x' is not"), ("1 nan 3 4", "NaN"),
+     ("1 2", "1 points, but"), ("1 2 3 900", "far outside")],
+)  # fmt: skip
+def test_point_files_that_cannot_serve(text: str, said: str, tmp_path: Path) -> None:
+    model, data = tmp_path / "model.txt", tmp_path / "data.txt"
+    model.write_text("0 0\n1 0\n")
+    data.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_point_files([data], model, (64, 48))

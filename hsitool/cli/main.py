@@ -42,6 +42,7 @@ def main() -> None:
     quiet = "-q" in arguments or "--quiet" in arguments
     warnings.simplefilter("ignore" if quiet else "always", HsitoolWarning)
     warnings.showwarning = _warn
+    _warned.clear()
     code = _run(arguments, debug)
     _deaf()  # the work is done or cleared away; a signal would only disturb the last words
     sys.exit(code)
@@ -105,7 +106,13 @@ def _fail(message: str, code: int, debug: bool) -> int:
     return code
 
 
+_warned: set[str] = set()
+
+
 def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    if str(message) in _warned:
+        return  # as when a cube is looked at for several outputs
+    _warned.add(str(message))
     print(f"hsitool: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 

@@ -45,9 +45,11 @@ from hsitool.cli.options import (
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.engine.plan import Budget
     from hsitool.storage.readers import CubeReader
     from hsitool.tasks.sigma import Sigma
     from hsitool.tasks.smooth import SmoothSettings
+    from hsitool.tasks.tune import TuneReport
 
 
 AUTO = "auto"
@@ -166,10 +168,11 @@ def smooth(
     bad band, a gap or a step back in wavelength; edge bands use the polynomial of the end window.
     Where samples are missing, the others are fitted while the noise gain stays low.
     """
+    from hsitool.storage.writers import refuse_twins
     from hsitool.tasks import gains
     from hsitool.tasks import smooth as task
     from hsitool.tasks.bands import describe_band, find_band
-    from hsitool.tasks.tune import best_window, noisy_derivatives
+    from hsitool.tasks.tune import noisy_derivatives
 
     base = task.SmoothSettings(
         window=3 if window == AUTO else task.window_of(window),
@@ -182,15 +185,20 @@ def smooth(
     base = on_axis(base, spacing, delta, split_gap, split_at)
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    outputs = _outputs(_targets(output, cube, form, deriv or [0]), base, residual)
-    if report is not None:
-        gains.check_report(report, overwrite)
+    targets = _targets(output, cube, form, deriv or [0])
+    others = [path for path in (residual, *(sigma_out or ())) if path is not None]
+    refuse_twins([*(path for path, _ in targets), *others], options, [report] if report else [])
+    outputs = _outputs(targets, base, residual)
     with ExitStack() as stack:
         source = stack.enter_context(open_source(cube, data, wavelengths))
+        write_report = None
+        if report is not None:
+            write_report = stack.enter_context(gains.report_file(report, overwrite=overwrite))
+        if noise_cov is not None and not (sigma_out or report):
+            raise UsageError("--noise-cov serves --sigma-out and --report: give one of them")
         noise = _noise(stack, source, list(outputs), len(deriv or [0]), sigma_out, sigma, noise_cov)
-        for target, settings in outputs.items() if window == AUTO else ():
-            outputs[target] = replace(settings, window=best_window(source, settings, budget))
-            note(f"window {outputs[target].window} for {target} (see hsitool tune)", quiet)
+        if window == AUTO:
+            outputs = _tuned(source, outputs, budget, quiet)
         index = None if band is None else find_band(source.info, band)
         if index is not None:
             note(describe_band(source.info, index), quiet)
@@ -205,9 +213,10 @@ def smooth(
             device=device_of(device),
             progress=progress,
         )
-        if report is not None:
-            covariance = None if noise is None else noise.covariance
-            gains.write_report(report, gains.gain_report(source, fits, covariance), overwrite)
+        if write_report is not None:
+            # With a cube of deviations, those of the outputs differ from pixel to pixel.
+            alone = None if noise is None or noise.source is not None else noise.covariance
+            write_report(gains.gain_report(source, fits, alone))
         if noise is not None and noise.covariance is None:
             note("noise is taken as independent between bands; --noise-cov says otherwise", quiet)
         # With --band only the bands of its window are read, and noise is not looked for.
@@ -239,10 +248,25 @@ def _outputs(
     wanted = [(path, replace(base, deriv=deriv)) for path, deriv in targets]
     if residual is not None:
         wanted.append((residual, replace(base, residual=True)))
-    outputs = dict(wanted)
-    if len(outputs) < len(wanted):
-        raise UsageError("two outputs have the same name: give each its own")
-    return outputs
+    return dict(wanted)
+
+
+def _tuned(
+    source: CubeReader, outputs: dict[Path, SmoothSettings], budget: Budget, quiet: bool
+) -> dict[Path, SmoothSettings]:
+    """The outputs with the window that serves each derivative best."""
+    from hsitool.tasks.tune import tune
+
+    found: dict[Path, SmoothSettings] = {}
+    reports: dict[int, TuneReport] = {}
+    for target, settings in outputs.items():
+        if settings.deriv not in reports:
+            reports[settings.deriv] = tune(source, settings, budget=budget)
+        report = reports[settings.deriv]
+        found[target] = replace(settings, window=report.best.window)
+        idle = ", which leaves the cube as it is" if report.changes_nothing else ""
+        note(f"window {report.best.window} for {target}{idle} (see hsitool tune)", quiet)
+    return found
 
 
 def _noise(

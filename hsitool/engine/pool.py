@@ -89,7 +89,7 @@ def _workers(count: int, processes: bool) -> Iterator[Executor]:
         if processes:
             for child in multiprocessing.active_children():
                 if child.pid not in ours:
-                    pass
+                    child.kill()
         raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)

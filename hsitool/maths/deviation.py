@@ -102,6 +102,7 @@ def correlation(covariance: Floats) -> Floats:
     deviation = np.sqrt(np.diagonal(covariance))
     outer = np.outer(deviation, deviation)
     found: Floats = np.divide(covariance, outer, out=np.zeros_like(outer), where=outer > 0)
+    np.fill_diagonal(found, 1.0)  # also for a band without noise
     return found
 
 

@@ -58,7 +58,19 @@ class CopyProduct:
         np.copyto(out, values, casting="same_kind")
 
 
-Product = MatrixProduct | EvenProduct | CopyProduct
+@dataclass(frozen=True)
+class ScaledProduct:
+    """Outputs that are made of one band each: no missing sample reaches another output."""
+
+    bands: slice
+    weights: Samples
+
+    def __call__(self, values: Samples, out: Samples) -> None:
+        """Multiply `values` (lines, bands, samples) with a weight a band."""
+        np.multiply(values, self.weights[:, None], out=out, casting="same_kind")
+
+
+Product = MatrixProduct | EvenProduct | CopyProduct | ScaledProduct
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,8 @@ class Span:
         return any(part.differences for part in self.parts)
 
 
-EMPTY, COPY, PLAIN, DIFFERENCES, ANCHORED = range(5)
+EMPTY, COPY, SCALED, PLAIN, DIFFERENCES, ANCHORED = range(6)
+BAND_BY_BAND = COPY, SCALED
 
 
 def make_plan(
@@ -125,6 +138,7 @@ def _kinds(operator: SpectralOperator, work: np.dtype[Any]) -> Integers:
         kinds[(operator.length > 1) & (operator.level == 0)] = DIFFERENCES
         whole = ~operator.skips.any(axis=1)
         kinds[(operator.length > LONGEST_PLAIN) & smooths & whole] = ANCHORED
+    kinds[operator.length == 1] = SCALED
     kinds[(operator.length == 1) & smooths & (operator.bias == 0)] = COPY
     kinds[operator.length == 0] = EMPTY
     return kinds
@@ -135,7 +149,8 @@ def _runs(operator: SpectralOperator, kinds: Integers) -> list[Integers]:
     first, stop = operator.first, operator.first + operator.length
     joined = (np.diff(kinds) == 0) & (np.diff(first) >= 0) & (np.diff(stop) >= 0)
     joined &= first[1:] <= stop[:-1]
-    joined &= (np.diff(operator.band) == 1) | ~np.isin(kinds[1:], [COPY, ANCHORED])
+    joined &= (np.diff(operator.band) == 1) | ~np.isin(kinds[1:], [*BAND_BY_BAND, ANCHORED])
+    joined &= (np.diff(first) == 1) | ~np.isin(kinds[1:], BAND_BY_BAND)
     holed = np.atleast_1d(operator.skips.any(axis=1))
     joined &= ~(holed[1:] | holed[:-1])
     rows = np.split(np.arange(operator.outputs), np.flatnonzero(~joined) + 1)
@@ -195,6 +210,10 @@ class _Run:
         """What fills the span; bands and outputs count from its first ones."""
         if self.kind == COPY:
             yield CopyProduct(slice(0, len(self.rows)))
+            return
+        if self.kind == SCALED:
+            weights = self.operator.weights[self.rows, 0].astype(self.work)
+            yield ScaledProduct(slice(0, len(self.rows)), weights)
             return
         band, output = self.operator.first[self.rows[0]], self.rows[0]
         left, even = self.rows, self._even_stretch()

@@ -113,13 +113,6 @@ class PartialFits:
             offset=self.offset[inside],
         )
 
-    @cached_property
-    def reads(self) -> Flags:
-        """(inputs,) the bands that windows hold."""
-        used = np.zeros(len(self.scale), bool)
-        used[self.windows.columns[self.windows.columns >= 0]] = True
-        return used
-
     def __call__(self, samples: Floats, missing: Flags, out: NDArray[Any]) -> None:
         """Fill the outputs that have windows: with NaN where no value is given.
 
@@ -156,12 +149,12 @@ class PartialFits:
             there = ~missing[columns.clip(0), pixels]
             there[columns == NONE] = False
             there[columns == ZERO] = True
-            touched = (there != (columns != NONE)[..., None]).any(axis=1)
+            touched: Flags = (there != (columns != NONE)[..., None]).any(axis=1)
             weights = self._fitted(there)
             own = missing[self.band, pixels]
-            withheld = touched & ~self._given(there, weights)
+            withheld: Flags = touched & ~self._given(there, weights)
             if self.residual or not self.rule.fill_gaps:
-                withheld |= own
+                withheld |= own & self.holds_own[:, None]
             if self.residual:
                 weights = self._own[..., None] - weights
             np.copyto(weights, np.nan, where=withheld[:, None])
@@ -188,7 +181,7 @@ class PartialFits:
         given: Flags = self.noise_gain(weights) <= self.limit[:, None]
         given &= there.sum(axis=1) >= fewest
         if self._zeros.any():  # they alone give no value
-            given &= (there & ~self._zeros[..., None]).any(axis=1)
+            given &= np.any(there & ~self._zeros[..., None], axis=1)
         return given
 
     @cached_property
@@ -196,6 +189,12 @@ class PartialFits:
         """(outputs, longest window) which samples are zeros beyond the end."""
         zeros: Flags = self.windows.columns == ZERO
         return zeros
+
+    @cached_property
+    def holds_own(self) -> Flags:
+        """(outputs,) whether the window holds the output's own band, as all do but filled ones."""
+        found: Flags = np.count_nonzero(self._own, axis=1) > 0
+        return found
 
     @cached_property
     def _own(self) -> Floats:
@@ -241,10 +240,11 @@ class PartialFits:
         """
         columns = self.windows.columns
         real = columns >= 0
+        ordered = np.sort(columns, axis=1)
+        if (columns != ZERO).all() and not (np.diff(ordered)[ordered[:, 1:] >= 0] == 0).any():
+            return None
         first = np.argmax(columns[:, :, None] == columns[:, None, :], axis=2)
         places = np.arange(columns.shape[1])
-        if (columns != ZERO).all() and (first == places)[real].all():
-            return None
         copies: Floats = ((first[:, :, None] == places) & real[:, :, None]).astype(np.float64)
         return copies
 

@@ -59,18 +59,10 @@ def chain_bands(
     split_gap: SplitGap = "auto",
     split_at_nm: Sequence[float] = (),
 ) -> tuple[tuple[int, ...], ...]:
-    """The good bands, cut as `segment_bands` does, but not where bad bands lie between them."""
-    chosen = np.flatnonzero(np.asarray(good, bool))
-    cut = np.zeros(max(chosen.size - 1, 0), bool)
-    if wavelength_nm is not None and chosen.size:
-        if bands < AUTO_MIN_BANDS and split_gap == "auto":
-            split_gap = None
-        centres = np.asarray(wavelength_nm, np.float64)[chosen]
-        low, high = np.nanmin(centres), np.nanmax(centres)
-        seams = [seam for seam in split_at_nm if low <= seam <= high]
-        cut |= _cuts(centres, cut, split_gap, seams)
-    parts = np.split(chosen, np.flatnonzero(cut) + 1)
-    return tuple(tuple(part.tolist()) for part in parts if part.size)
+    """The good bands, cut as `segment_bands` cuts, but not where bad bands lie between them."""
+    whole = segment_bands(bands, wavelength_nm, None, split_gap, split_at_nm)
+    chains = (tuple(band for band in segment if good[band]) for segment in whole)
+    return tuple(chain for chain in chains if chain)
 
 
 def _cuts(

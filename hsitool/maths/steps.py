@@ -201,7 +201,7 @@ def _fit_table(of: int, fits: PartialFits, counts: NDArray[np.intp]) -> Records:
     table["of"], table["output"], table["band"] = of, np.arange(len(counts)), fits.band
     table["degree"], table["deriv"], table["limit"] = fits.degree, fits.deriv, fits.limit
     table["fewest"] = max(fits.degree + 1, fits.rule.min_valid)
-    table["fills"] = fits.rule.fill_gaps and not fits.residual
+    table["fills"] = (fits.rule.fill_gaps and not fits.residual) | ~fits.holds_own
     table["residual"] = fits.residual
     table["count"], table["start"] = counts, np.cumsum(counts) - counts
     return table

@@ -71,6 +71,9 @@ def orthonormal(windows: Windows, degree: int, deriv: int) -> tuple[Floats, Floa
 
 def window_weights(windows: Windows, degree: int, deriv: int) -> Floats:
     """(outputs, longest window) the weights of the samples of every window."""
-    basis, wanted = orthonormal(windows, degree, deriv)
-    weights: Floats = (basis @ wanted[..., None])[..., 0]
+    weights, length = np.zeros(windows.positions.shape), windows.length
+    for size in sorted(set(length[length > 0].tolist())):
+        rows = np.flatnonzero(length == size)
+        places, here = windows.positions[rows, :size], np.zeros(rows.size)
+        weights[rows, :size] = savgol_weights(places, here, degree, deriv)
     return weights

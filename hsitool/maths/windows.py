@@ -164,13 +164,16 @@ def _window_within(bands: int, window: int, degree: int) -> int:
 
 def _beside(x: Floats, at: Floats, window: int | Width, degree: int) -> tuple[Integers, Integers]:
     """First place and length of the windows at positions `at` between those of a chain."""
-    if isinstance(window, Width):
-        return _reach(x, at, window.nm, degree + 1)
-    size = max(window - 1, degree + 1)
-    size = size if size <= x.size else _window_within(x.size, window, degree)
-    upwards = x[-1] > x[0]
-    place = np.searchsorted(x, at) if upwards else np.searchsorted(-x, -at)
-    return (place - size // 2).clip(0, x.size - size), np.full(at.size, size)
+    place = np.searchsorted(x, at) if x[-1] > x[0] else np.searchsorted(-x, -at)
+    fewest = degree + 1 + (degree + 1) % 2
+    size = max(window - 1, degree + 1) if isinstance(window, int) else fewest
+    size = size if size <= x.size else _window_within(x.size, size, degree)
+    first, length = (place - size // 2).clip(0, x.size - size), np.full(at.size, size)
+    if isinstance(window, Width) and size > 0:
+        start, count = _reach(x, at, window.nm, degree + 1)
+        both = (start < place) & (place < start + count)  # an extrapolation has no end of noise
+        first, length = np.where(both, start, first), np.where(both, count, length)
+    return first, length
 
 
 def _reach(x: Floats, at: Floats, width: float, fewest: int) -> tuple[Integers, Integers]:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -229,6 +229,23 @@ def output_paths(path: Path, options: OutputOptions) -> list[Path]:
         return [path]
     pixels = path.with_suffix(".img") if path.suffix.lower() == ".hdr" else path
     return [pixels, header_target(pixels)]
+
+
+def refuse_twins(
+    targets: Sequence[Path], options: OutputOptions | None = None, others: Sequence[Path] = ()
+) -> None:
+    """Refuse outputs of one run that would share a file, headers and `others` included.
+
+    Raises:
+        UsageError: naming the file.
+    """
+    named = [
+        path for target in targets for path in output_paths(target, options or OutputOptions())
+    ]
+    files = [os.path.realpath(path) for path in (*named, *others)]
+    for number, file in enumerate(files):
+        if file in files[:number]:
+            raise UsageError(f"two outputs would be written to {file}: give each its own name")
 
 
 def output_format(path: Path, options: OutputOptions) -> Format:

@@ -13,8 +13,8 @@ from hsitool.storage.readers import CubeReader
 from hsitool.storage.wavelengths import warn
 
 
-def empty_bands(source: CubeReader, budget: Budget, among: range | None = None) -> list[int]:
-    """Good bands (`among` these only, if given) that hold no data at all.
+def empty_bands(source: CubeReader, budget: Budget) -> list[int]:
+    """Good bands that hold no data at all.
 
     Bands are looked at in a few rows first, since most cubes show data in all of them there; only
     bands that were empty so far are looked for in the whole cube.
@@ -23,8 +23,7 @@ def empty_bands(source: CubeReader, budget: Budget, among: range | None = None) 
     if info.dtype.kind != "f" and info.nodata is None:
         return []
     rule = MissingRule(info.dtype, info.nodata)
-    looked_at = [b for b in range(info.bands) if among is None or b in among]
-    suspects = [b for b in looked_at if info.good is None or info.good[b]]
+    suspects = [b for b in range(info.bands) if info.good is None or info.good[b]]
     for row in (info.rows // 2, info.rows // 4, 3 * info.rows // 4):
         if suspects:
             width = min(info.columns, 1024)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +17,27 @@ import hsitool
 from hsitool.cube import CubeInfo
 from hsitool.errors import UsageError
 from hsitool.maths.deviation import deviations
-from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.readers import CubeReader
-from hsitool.storage.texts import write_text
+from hsitool.storage.texts import text_file
 from hsitool.tasks.smooth import Fit, said
 
 Floats = NDArray[np.float64]
+Report = Mapping[str, Any]
 
 
-def check_report(path: Path, overwrite: bool = False) -> None:
-    """Refuse a report that could not be written in the end.
+@contextmanager
+def report_file(path: Path, *, overwrite: bool = False) -> Iterator[Callable[[Report], None]]:
+    """What takes a report and writes it at the end, as JSON or CSV, as the name says.
 
     Raises:
         UsageError: the name ends neither in .json nor in .csv, or the file exists.
+        DataError: it cannot be written; that is looked at in the beginning, too.
     """
-    if path.suffix.lower() not in WRITERS:
+    writer = WRITERS.get(path.suffix.lower())
+    if writer is None:
         raise UsageError(f"{path}: a report is JSON or CSV: name it .json or .csv")
-    refuse_existing([path], overwrite)
-
-
-def write_report(path: Path, report: Mapping[str, Any], overwrite: bool = False) -> None:
-    """Write a report as JSON or CSV, as the name says.
-
-    Raises:
-        UsageError: as `check_report`.
-        DataError: it cannot be written.
-    """
-    check_report(path, overwrite)
-    write_text(path, WRITERS[path.suffix.lower()](report), overwrite=overwrite)
+    with text_file(path, overwrite=overwrite) as file:
+        yield lambda report: file.writelines([writer(report)])
 
 
 def gain_report(
@@ -55,7 +49,12 @@ def gain_report(
     independent and of one size; `sigma` is that of the output, for the noise of `covariance`.
     """
     parts = [
-        {"file": str(path), **said(fit.settings), "bands": _bands(source.info, fit, covariance)}
+        {
+            "file": str(path),
+            "residual": False,
+            **said(fit.settings),
+            "bands": _bands(source.info, fit, covariance),
+        }
         for path, fit in outputs.items()
     ]
     return {"tool": f"hsitool {hsitool.__version__}", "input": str(source.path), "outputs": parts}
@@ -94,11 +93,12 @@ def as_csv(report: Mapping[str, Any]) -> str:
     """The report as CSV: a row for each output and band."""
     text = io.StringIO()
     first = report["outputs"][0]["bands"][0]
-    table = csv.DictWriter(text, ["file", "deriv", *first], lineterminator="\n")
+    table = csv.DictWriter(text, ["file", "deriv", "residual", *first], lineterminator="\n")
     table.writeheader()
     for output in report["outputs"]:
         for band in output["bands"]:
-            table.writerow({"file": output["file"], "deriv": output["deriv"], **band})
+            named = {key: output[key] for key in ("file", "deriv", "residual")}
+            table.writerow({**named, **band})
     return text.getvalue()
 
 

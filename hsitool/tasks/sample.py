@@ -33,6 +33,9 @@ MORE = 4
 PLACE = (2, 16)
 """Rows and columns read at once, which makes 30 pairs of neighbours in a row."""
 
+LARGEST = 1e60
+"""Samples beyond it have no squares worth adding."""
+
 FEWEST = 4 * REGRESSORS
 """Pixels below which nothing can be said about noise."""
 
@@ -75,6 +78,11 @@ def draw_sample(
             f"as their neighbours do: {FEWEST} are needed to tell noise from scene"
         )
     chosen = pairs[np.flatnonzero(complete)[:pixels]][:, :, kept]
+    if (largest := np.abs(chosen).max()) > LARGEST:
+        raise DataError(
+            f"{source.path}: a sample of {largest:.3g} is no measurement: declare what marks "
+            "missing samples (hsitool convert --nodata)"
+        )
     names = tuple(band for band, is_kept in zip(bands, kept, strict=True) if is_kept)
     return Sample(names, np.ascontiguousarray(chosen[:, 0]), np.ascontiguousarray(chosen[:, 1]))
 

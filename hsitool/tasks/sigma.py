@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo
-from hsitool.errors import UsageError
+from hsitool.errors import DataError, UsageError
 from hsitool.maths.deviation import DeviationKernel
 from hsitool.maths.missing import MissingRule
 from hsitool.maths.operator import SpectralOperator
@@ -60,7 +60,15 @@ def check_sigma(sigma: Sigma, source: CubeReader) -> None:
 
 def sigma_info(made: CubeInfo) -> CubeInfo:
     """The description of the standard deviations of a result: physical values, in its units."""
-    return made.replace(dtype=np.dtype(np.float32), scale=None, offset=None, former_nodata=None)
+    *before, last = made.provenance
+    step = {**last, "settings": {**last["settings"], "result": "standard deviation"}}
+    return made.replace(
+        dtype=np.dtype(np.float32),
+        scale=None,
+        offset=None,
+        former_nodata=None,
+        provenance=(*before, step),
+    )
 
 
 def sigma_kernel(
@@ -73,7 +81,9 @@ def sigma_kernel(
     covariance = None if sigma.covariance is None else sigma.covariance[inside, inside]
     kernel = DeviationKernel(operators, covariance)
     missing = MissingRule(info.dtype, info.nodata)
-    known = None if sigma.source is None else _physical(sigma.source.info, inside)
+    known = (
+        None if sigma.source is None else _physical(sigma.source.path, sigma.source.info, inside)
+    )
 
     def fill(blocks: Sequence[Block], outs: Sequence[Block]) -> None:
         _, rows, columns = blocks[0].shape
@@ -86,7 +96,7 @@ def sigma_kernel(
     return fill
 
 
-def _physical(info: CubeInfo, inside: slice) -> Callable[[Block], NDArray[np.float64]]:
+def _physical(path: Path, info: CubeInfo, inside: slice) -> Callable[[Block], NDArray[np.float64]]:
     """What turns stored standard deviations (bands, pixels) into physical ones, NaN if missing."""
     rule = MissingRule(info.dtype, info.nodata)
 
@@ -99,6 +109,11 @@ def _physical(info: CubeInfo, inside: slice) -> Callable[[Block], NDArray[np.flo
     def physical(stored: Block) -> NDArray[np.float64]:
         values: NDArray[np.float64] = stored * scale + offset
         values[rule.mask(stored)] = np.nan
+        if np.nanmin(values, initial=0.0) < 0:
+            least = np.nanmin(values)
+            raise DataError(
+                f"{path}: {least:g} is no standard deviation: declare what marks missing samples"
+            )
         return values
 
     return physical

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -27,7 +26,7 @@ from hsitool.maths.windows import Mode, Width
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.wavelengths import length_nm
-from hsitool.storage.writers import OutputOptions, create_cube
+from hsitool.storage.writers import OutputOptions, create_cube, refuse_twins
 from hsitool.tasks.empty import empty_bands
 from hsitool.tasks.provenance import with_step
 from hsitool.tasks.sigma import Sigma, check_sigma, sigma_info, sigma_kernel
@@ -96,7 +95,7 @@ def smooth(
         DataError: complex samples, or a file that fails.
         DeviceError: the device fails.
     """
-    _refuse(source, outputs, sigma)
+    _refuse(source, outputs, sigma, options)
     budget = budget or Budget()
     fits = dict(zip(outputs, _fits(source, list(outputs.values()), band, budget), strict=True))
     made = {target: _described(source, outputs[target], band) for target in outputs}
@@ -123,42 +122,27 @@ def smooth(
 
 
 def _refuse(
-    source: CubeReader, outputs: Mapping[Path, SmoothSettings], sigma: Sigma | None
+    source: CubeReader,
+    outputs: Mapping[Path, SmoothSettings],
+    sigma: Sigma | None,
+    options: OutputOptions | None,
 ) -> None:
     if source.info.dtype.kind not in "iuf":
         raise DataError(f"{source.path}: {source.info.dtype} samples cannot be smoothed")
     if sigma is not None:
         check_sigma(sigma, source)
-    targets = [*outputs, *(sigma.targets.values() if sigma is not None else ())]
-    names = [os.path.realpath(target) for target in targets]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise UsageError(f"two outputs are named {targets[number]}: give each its own name")
+    refuse_twins([*outputs, *(sigma.targets.values() if sigma is not None else ())], options)
 
 
 def _fits(
     source: CubeReader, wanted: Sequence[SmoothSettings], band: int | None, budget: Budget
 ) -> tuple[Fit, ...]:
     """The operators of all bands, or of one."""
-    near = None if band is None else _near(source.info, wanted, band)
-    empty = empty_bands(source, budget, near)
+    empty = empty_bands(source, budget)  # also for one band: they decide where segments end
     fits = [fit_of(source.info, settings, empty) for settings in wanted]
     if band is not None:
         fits = [replace(fit, operator=fit.operator.select([band])) for fit in fits]
     return tuple(fits)
-
-
-def _near(info: CubeInfo, wanted: Sequence[SmoothSettings], band: int) -> range | None:
-    """Bands that a window around `band` may hold."""
-    reach = 0
-    for settings in wanted:
-        if isinstance(settings.window, Width):
-            x = positions(info, settings)
-            inside = np.flatnonzero(np.abs(x - x[band]) <= settings.window.nm)
-            reach = max(reach, 2 * settings.degree + 2, *np.abs(inside - band).tolist())
-        else:
-            reach = max(reach, settings.window)
-    return range(band - reach, band + reach + 1)
 
 
 def _hull(operators: Sequence[SpectralOperator]) -> range:

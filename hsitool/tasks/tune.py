@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from math import ceil, sqrt
@@ -227,16 +228,6 @@ def _scored(
     return tuple(found), int(counted.sum())
 
 
-def best_window(source: CubeReader, settings: SmoothSettings, budget: Budget) -> int:
-    """The window that `tune` finds best for these settings, whose own does not count.
-
-    Raises:
-        UsageError: as `tune`.
-        DataError: as `tune`.
-    """
-    return tune(source, settings, budget=budget).best.window
-
-
 def noisy_derivatives(source: CubeReader, fits: Sequence[Fit], seed: int = 0) -> list[str]:
     """A line of advice for each derivative of whose spread noise makes more than half.
 
@@ -264,10 +255,15 @@ def _advice(scene: SampledScene, settings: SmoothSettings) -> str | None:
     length = int(scene.operator(settings).length[scene.bands].max())
     limit = min(4 * length, max(map(len, scene.segments)))
     wider = range(length + 1 + length % 2, limit + 1, 2)
-    serving = (w for w in wider if scene.noise_share(replace(settings, window=w)) <= MOSTLY)
-    better = next(serving, None)
+    # The share falls with the window: the first that serves is found by halving.
+    place = bisect_left(wider, True, key=lambda w: _quiet(scene, replace(settings, window=w)))
+    better = wider[place] if place < len(wider) else None
     advice = f"window {better} would do" if better else f"no window up to {limit} would do"
     return (
         f"noise makes {min(share, 1.0):.0%} of the spread of derivative {settings.deriv} in the "
         f"median band, more than half: {advice}"
     )
+
+
+def _quiet(scene: SampledScene, settings: SmoothSettings) -> bool:
+    return scene.noise_share(settings) <= MOSTLY

@@ -223,7 +223,17 @@ def test_a_wrong_corner_at_half_size_is_noticed(
     assert errors(view, found).max() < 0.08
 
 
-def test_a_bent_board_is_kept_without_further_search(rng: np.random.Generator) -> None:
+def test_corners_at_half_size_are_placed_right_at_full_size(rng: np.random.Generator) -> None:
+    (view,) = rendered.views(BOARD, LENS, Look(noise=0.5), 1, rng)
+    first = next(chessboard._candidates(view.image, chessboard._half_size(view.image), (6, 9)))
+    assert first.detector == "half size"
+    assert first.moved_px < 0.6  # half a pixel off each way would be 0.7
+
+
+def test_a_bent_board_is_kept_without_further_search(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chessboard, "_by_sectors", lambda *_: pytest.fail("it was searched"))
     (view,) = rendered.views(BOARD, LENS, Look(noise=0.5), 1, rng, tilt_degrees=(5.0, 20.0))
     rows, columns = (np.indices(view.image.shape)).astype(np.float32)
     wavy = (columns + 4 * np.sin(rows / 25), rows + 4 * np.sin(columns / 30))

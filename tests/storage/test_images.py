@@ -140,6 +140,22 @@ def test_truncated_images(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(
+    ("content", "cut_off"),
+    [
+        (b"\xff\xd8..\xff\xda..\xff\xd9", False),
+        (b"\xff\xd8..\xff\xda..\xff\xd9 what a camera adds", False),
+        (b"\xff\xd8..\xff\xda..", True),
+        (b"\xff\xd8 thumbnail: \xff\xda..\xff\xd9 image: \xff\xda..", True),
+        (b"\x89PNG..", True),
+        (b"\x89PNG..IEND....", False),
+        (b"BM..", False),
+    ],
+)
+def test_a_missing_end_is_noticed(content: bytes, cut_off: bool) -> None:
+    assert images._is_cut_off(content) is cut_off
+
+
 def test_what_is_no_image(tmp_path: Path) -> None:
     text = tmp_path / "a.jpg"
     text.write_text("no image")

@@ -131,6 +131,92 @@ def test_bad_bands_are_filled_if_asked(tmp_path: Path) -> None:
     assert done("info", tmp_path / "0.tif", "--json").json()["band_table"][9]["good"] is False
 
 
+def test_a_filled_band_hangs_on_its_window_alone(tmp_path: Path) -> None:
+    """Neither on its own sample, nor on gaps elsewhere, nor on the way it is asked for."""
+    array = cubes.spectra(BANDS, 6, 7, "float64")
+    array[10:12] = np.nan
+    array[25, 0, 0] = np.nan
+    sigma = cubes.write_geotiff(tmp_path / "sigma.tif", np.ones((BANDS, 6, 7), np.float32))
+    path = make(tmp_path, array)
+    words = ["smooth", path, "-w5", "-d2", "--fill-bad"]
+    outputs = ["-o", tmp_path / "a.tif", "--sigma", sigma, "--sigma-out", tmp_path / "sd.tif"]
+    done(*words, *outputs)
+    done(*words, "--band", 11, "-o", tmp_path / "one.tif")
+    found, deviation = pixels(tmp_path / "a.tif"), pixels(tmp_path / "sd.tif")
+    assert not np.isnan(found[10:12]).any()
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(deviation))
+    np.testing.assert_allclose(pixels(tmp_path / "one.tif")[0], found[10], rtol=1e-12)
+    x = np.array(CENTRES)[[8, 9, 12, 13]] - CENTRES[10]
+    truth = np.polyfit(x, array[[8, 9, 12, 13], 0, 0], 2)[-1]
+    assert found[10, 0, 0] == pytest.approx(truth, rel=1e-9)
+
+
+@pytest.mark.parametrize("bad", [range(10, 13), range(8, 15)])
+def test_long_runs_of_bad_bands_are_filled_alike_band_by_band(bad: range, tmp_path: Path) -> None:
+    centres = [400.0 + 10 * band for band in range(BANDS)]
+    array = cubes.spectra(BANDS, 6, 7)
+    array[list(bad)] = np.nan
+    path = make(tmp_path, array, wavelength_nm=centres)
+    for window in ("5", "20nm"):
+        words = ["smooth", path, "-w", window, "-d2", "--fill-bad", "--overwrite"]
+        report = ["--report", tmp_path / "r.json"]
+        done(*words, "-o", tmp_path / "all.tif", *report)
+        whole = pixels(tmp_path / "all.tif")
+        assert not np.isnan(whole).any()
+        rows = json.loads((tmp_path / "r.json").read_text())["outputs"][0]["bands"]
+        for band in bad:
+            done(*words, "--band", band + 1, "-o", tmp_path / "one.tif")
+            np.testing.assert_allclose(pixels(tmp_path / "one.tif")[0], whole[band], rtol=1e-5)
+            assert rows[band]["window_first"] - 1 < bad[0] <= bad[-1] < rows[band]["window_last"]
+            assert rows[band]["noise_gain"] < 3  # both sides: nothing is extrapolated
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16"])
+def test_a_residual_is_missing_where_its_band_is(dtype: str, tmp_path: Path) -> None:
+    """Bands that are copied leave a residual of 0, whatever their neighbours miss."""
+    array = cubes.spectra(BANDS, 6, 7, dtype)
+    array[11, 1, 1] = -1
+    bbl = [int(band not in range(10, 14)) for band in range(BANDS)]
+    path = make(tmp_path, array, nodata=-1, bbl=bbl)
+    done("smooth", path, "-w5", "-d2", "-o", tmp_path / "s.tif", "--residual", tmp_path / "r.tif")
+    found = pixels(tmp_path / "r.tif")[10:14]
+    expected = np.zeros((4, 6, 7))
+    expected[1, 1, 1] = np.nan
+    np.testing.assert_array_equal(found, expected)
+    words = ["-w1", "-d0", "--residual", tmp_path / "r1.tif", "-o", tmp_path / "s1.tif"]
+    done("smooth", path, *words)
+    assert np.isnan(pixels(tmp_path / "r1.tif")).sum() == 1
+
+
+def test_a_report_that_cannot_be_written_leaves_no_cube(tmp_path: Path) -> None:
+    path = make(tmp_path, cubes.spectra(BANDS, 8, 9))
+    target = tmp_path / "a.tif"
+    answer = run("smooth", path, "-w5", "-d2", "-o", target, "--report", "/proc/none.json")
+    assert answer.code == 3
+    assert len(answer.err.splitlines()) == 1
+    assert not target.exists()
+
+
+def test_samples_that_are_no_measurements_stop_no_derivative(tmp_path: Path) -> None:
+    array = cubes.spectra(BANDS, 40, 40, "float64")
+    array[:, ::3] = -1.797e308
+    path = make(tmp_path, array)
+    done("smooth", path, "-w5", "-d2", "--deriv", 1, "-o", tmp_path / "a.tif")
+    answer = run("tune", path)
+    assert answer.code == 3
+    assert "is no measurement" in answer.err
+
+
+def test_standard_deviations_are_not_negative(tmp_path: Path) -> None:
+    path = make(tmp_path, cubes.spectra(BANDS, 8, 9))
+    sigma = cubes.write_geotiff(tmp_path / "sd.tif", np.full((BANDS, 8, 9), -9999, np.float32))
+    words = ["-o", tmp_path / "a.tif", "--sigma", sigma, "--sigma-out", tmp_path / "b.tif"]
+    answer = run("smooth", path, "-w5", "-d2", *words)
+    assert answer.code == 3
+    assert "is no standard deviation" in answer.err
+    assert not (tmp_path / "a.tif").exists()
+
+
 def test_gaps_are_filled_if_asked(tmp_path: Path) -> None:
     array = cubes.spectra(BANDS, 8, 9, "float64")
     array[10, 2, 3] = np.nan
@@ -168,7 +254,7 @@ def test_the_report_names_windows_and_noise_gains(ending: str, tmp_path: Path) -
             {
                 k: (float(v) if "." in v else int(v)) if v else None
                 for k, v in row.items()
-                if k != "file"
+                if k not in ("file", "residual")
             }
             for row in table
         ]
@@ -266,7 +352,10 @@ def test_a_covariance_gives_deviations_alone(tmp_path: Path) -> None:
     [
         (["-w", "5", "--deriv", 0, "--deriv", 1, "-o", "a.tif"], "2 --deriv and 1 -o"),
         (["-w", "5", "--deriv", 0, "--deriv", 1], "2 --deriv and 0 -o"),
-        (["-w", "5", "--deriv", 0, "--deriv", 1, "-o", "a.tif", "-o", "a.tif"], "same name"),
+        (
+            ["-w", "5", "--deriv", 0, "--deriv", 1, "-o", "a.tif", "-o", "a.tif"],
+            "give each its own name",
+        ),
         (["-w", "5", "-o", "a.tif", "--residual", "./a.tif"], "two outputs"),
         (["-w", "5nm", "--spacing", "band"], "needs bands at known wavelengths"),
         (["-w", "0nm"], "give a width above 0 nm"),
@@ -277,7 +366,14 @@ def test_a_covariance_gives_deviations_alone(tmp_path: Path) -> None:
         (["-w", "5", "--sigma", "in.tif"], "--sigma without --sigma-out"),
         (["-w", "5", "--sigma-out", "s.tif"], "the noise is not known"),
         (["-w", "5", "--sigma", "small.tif", "--sigma-out", "s.tif"], "of the same shape"),
-        (["-w", "5", "--sigma", "in.tif", *["--sigma-out", "s.tif"] * 2], "give one for each -o"),
+        (
+            ["-w", "5", "--sigma", "in.tif", "--sigma-out", "s.tif", "--sigma-out", "t.tif"],
+            "for each -o",
+        ),
+        (["-w", "5", "--deriv", 0, "--deriv", 1, "-o", "a.img", "-o", "a.hdr"], "two outputs"),
+        (["-w", "5", "--deriv", 0, "--deriv", 1, "-o", "a.img", "-o", "a.dat"], "two outputs"),
+        (["-w", "5", "-f", "envi", "-o", "a.csv", "--report", "a.csv"], "two outputs"),
+        (["-w", "5", "--noise-cov", "in.tif"], "give one of them"),
     ],
 )
 def test_refusals(

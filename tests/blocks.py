@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hsitool.maths.operator import SpectralOperator
+from hsitool.maths.spectra.operator import SpectralOperator
 
 Cube = np.ndarray[Any, Any]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
 
-from hsitool.maths.board import Board
+from hsitool.maths.boards.board import Board
 
 Floats = NDArray[np.float64]
 DARK, BRIGHT, BEHIND = 40.0, 215.0, 120.0

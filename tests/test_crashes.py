@@ -411,7 +411,7 @@ with patch(name, failing):
 """Runs the command line with a function that fails when it is called for the sixth time."""
 
 READ, WRITE = "hsitool.storage.readers.read_runs", "hsitool.storage.writers.write_runs"
-KERNEL = "hsitool.maths.kernel.BandedKernel.__call__"
+KERNEL = "hsitool.maths.spectra.kernel.BandedKernel.__call__"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hsitool.maths.camera import BoardView
+from hsitool.maths.cameras.camera import BoardView
 
 Floats = NDArray[np.float64]
 SIZE = (1280, 1024)

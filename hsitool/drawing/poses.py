@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from hsitool.maths.calibration_result import Calibration, Fit
-    from hsitool.maths.camera import Floats
+    from hsitool.maths.cameras.calibration_result import Calibration, Fit
+    from hsitool.maths.cameras.camera import Floats
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = COLORS
 CELLS = 8

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from hsitool.engine.pool import Progress, map_in_order
 from hsitool.errors import DataError, HsitoolWarning
-from hsitool.maths.board import Board
-from hsitool.maths.detection import Detection, Recipe, detect, missing
+from hsitool.maths.boards.board import Board
+from hsitool.maths.boards.detection import Detection, Recipe, detect, missing
 from hsitool.storage.corners import CornerView
 from hsitool.storage.images import ImageHeader, list_images, read_grey, read_header
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.calibration import calibrate
-from hsitool.maths.calibration_request import BoardModel
-from hsitool.maths.calibration_result import Calibration, Refusal
-from hsitool.maths.camera import Floats, Model, Sensor
-from hsitool.maths.projection_error import projection_errors
+from hsitool.maths.cameras.calibration import calibrate
+from hsitool.maths.cameras.calibration_request import BoardModel
+from hsitool.maths.cameras.calibration_result import Calibration, Refusal
+from hsitool.maths.cameras.camera import Floats, Model, Sensor
+from hsitool.maths.cameras.projection_error import projection_errors
 from hsitool.tasks.calib_inputs import Corners
 
 PUSHBROOM = (

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from hsitool.engine.pool import Progress
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.board import Board
-from hsitool.maths.calibration_result import Refusal
-from hsitool.maths.camera import BoardView, Floats
-from hsitool.maths.detection import Method, Recipe
+from hsitool.maths.boards.board import Board
+from hsitool.maths.boards.detection import Method, Recipe
+from hsitool.maths.cameras.calibration_result import Refusal
+from hsitool.maths.cameras.camera import BoardView, Floats
 from hsitool.storage.corners import CornerView, read_corners, read_point_files
 from hsitool.storage.images import list_images
 from hsitool.tasks.boards import checked_against, find_boards

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 import hsitool
-from hsitool.maths.calibration_result import Calibration, Fit
-from hsitool.maths.camera import Camera
+from hsitool.maths.cameras.calibration_result import Calibration, Fit
+from hsitool.maths.cameras.camera import Camera
 from hsitool.tasks.calib import CalibrationRun
 
 TAKEN = ("edge_px", "coverage", "half_split", "findings", "verdict", "warnings", "bad_fit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from hsitool.maths.calibration_result import BoardFit, Calibration, Fit, ViewResult
+from hsitool.maths.cameras.calibration_result import BoardFit, Calibration, Fit, ViewResult
 from hsitool.tasks.calib import CalibrationRun
 
 Row = tuple[str, str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from hsitool.errors import UsageError
-from hsitool.maths.board import UNITS_MM, Board, Target, parse_counts, parse_length_mm
+from hsitool.maths.boards.board import UNITS_MM, Board, Target, parse_counts, parse_length_mm
 
 LARGEST_PITCH_MM = 0.5
 SMALLEST_PITCH_MM = 1e-4

@@ -14,7 +14,7 @@ from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.blocks import Progress, map_blocks
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.missing import MissingRule
+from hsitool.maths.spectra.missing import MissingRule
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import OutputOptions, create_cube

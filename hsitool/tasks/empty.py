@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hsitool.cube import Tile
 from hsitool.engine.blocks import fold_blocks
 from hsitool.engine.plan import Budget
-from hsitool.maths.missing import MissingRule
+from hsitool.maths.spectra.missing import MissingRule
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.wavelengths import warn

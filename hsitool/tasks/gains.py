@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import hsitool
 from hsitool.cube import CubeInfo
 from hsitool.errors import UsageError
-from hsitool.maths.deviation import deviations
+from hsitool.maths.spectra.deviation import deviations
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.texts import text_file
 from hsitool.tasks.smooth import Fit, said

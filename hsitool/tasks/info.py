@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hsitool.cube import CubeInfo
-from hsitool.maths.segments import segment_bands
+from hsitool.maths.spectra.segments import segment_bands
 from hsitool.storage.readers import CubeReader
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError
-from hsitool.maths.missing import MissingRule
-from hsitool.maths.noise import REGRESSORS
+from hsitool.maths.spectra.missing import MissingRule
+from hsitool.maths.spectra.noise import REGRESSORS
 from hsitool.storage.readers import CubeReader
 
 Floats = NDArray[np.float64]

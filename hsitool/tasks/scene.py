@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo
-from hsitool.maths.noise import SceneNoise, estimate_noise
-from hsitool.maths.operator import SpectralOperator
-from hsitool.maths.segments import segment_bands
-from hsitool.maths.tuning import Moments, moments, noise_share
+from hsitool.maths.spectra.noise import SceneNoise, estimate_noise
+from hsitool.maths.spectra.operator import SpectralOperator
+from hsitool.maths.spectra.segments import segment_bands
+from hsitool.maths.spectra.tuning import Moments, moments, noise_share
 from hsitool.storage.readers import CubeReader
 from hsitool.tasks.sample import CELLS, draw_sample
 from hsitool.tasks.smooth import SmoothSettings, spectral_operator

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.deviation import DeviationKernel
-from hsitool.maths.missing import MissingRule
-from hsitool.maths.operator import SpectralOperator
+from hsitool.maths.spectra.deviation import DeviationKernel
+from hsitool.maths.spectra.missing import MissingRule
+from hsitool.maths.spectra.operator import SpectralOperator
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 

@@ -16,13 +16,13 @@ from hsitool.device import CPU, Device
 from hsitool.engine.blocks import Progress, map_blocks
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.kernel import output_dtype
-from hsitool.maths.operator import SpectralOperator
-from hsitool.maths.refit import PartialRule
-from hsitool.maths.savgol import savgol_operator
-from hsitool.maths.segments import SplitGap, chain_bands, segment_bands
-from hsitool.maths.spectral import spectral_kernel
-from hsitool.maths.windows import Mode, Width
+from hsitool.maths.spectra.kernel import output_dtype
+from hsitool.maths.spectra.operator import SpectralOperator
+from hsitool.maths.spectra.refit import PartialRule
+from hsitool.maths.spectra.savgol import savgol_operator
+from hsitool.maths.spectra.segments import SplitGap, chain_bands, segment_bands
+from hsitool.maths.spectra.spectral import spectral_kernel
+from hsitool.maths.spectra.windows import Mode, Width
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.wavelengths import length_nm
@@ -36,9 +36,9 @@ from hsitool.tasks.sigma import Sigma, check_sigma, sigma_info, sigma_kernel
 class SmoothSettings:
     """What to fit: `spacing` is "auto" (the real wavelengths where they are known) or "band".
 
-    `delta_nm` sets one step for all bands instead; see `maths.segments` for the splits,
-    `maths.windows` for the windows and modes, `maths.refit` for missing samples. `fill_bad` fits
-    bad bands, too, and `residual` asks for the samples minus the smoothed values.
+    `delta_nm` sets one step for all bands instead; see `maths.spectra` for the splits (segments),
+    windows and modes (windows) and missing samples (refit). `fill_bad` fits bad bands, too, and
+    `residual` asks for the samples minus the smoothed values.
     """
 
     window: int | Width

@@ -15,7 +15,7 @@ import numpy as np
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.missing import MissingRule
+from hsitool.maths.spectra.missing import MissingRule
 from hsitool.storage.readers import CubeReader
 
 MAX_POINTS_BYTES = 2**26

@@ -12,9 +12,9 @@ import numpy as np
 
 from hsitool.engine.plan import PACKED_BYTES, PROCESS_BYTES, Budget
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.noise import Correlation
-from hsitool.maths.savgol import check_savgol
-from hsitool.maths.tuning import estimated_risk
+from hsitool.maths.spectra.noise import Correlation
+from hsitool.maths.spectra.savgol import check_savgol
+from hsitool.maths.spectra.tuning import estimated_risk
 from hsitool.storage.readers import CubeReader
 from hsitool.tasks.empty import empty_bands
 from hsitool.tasks.sample import FEWEST

@@ -29,8 +29,8 @@ sys.path.insert(0, str(TESTS))
 
 import rendered
 
-from hsitool.maths.board import Board
-from hsitool.maths.detection import detect
+from hsitool.maths.boards.board import Board
+from hsitool.maths.boards.detection import detect
 from hsitool.tasks.boards import find_boards
 
 BOARD = Board(9, 6, 25.0)

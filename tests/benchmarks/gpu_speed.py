@@ -21,10 +21,10 @@ import numpy as np
 
 from hsitool.device import Gpu, choose_device
 from hsitool.errors import DeviceError
-from hsitool.maths.operator import SpectralOperator
-from hsitool.maths.refit import PartialRule
-from hsitool.maths.savgol import savgol_operator
-from hsitool.maths.spectral import spectral_kernel
+from hsitool.maths.spectra.operator import SpectralOperator
+from hsitool.maths.spectra.refit import PartialRule
+from hsitool.maths.spectra.savgol import savgol_operator
+from hsitool.maths.spectra.spectral import spectral_kernel
 
 BANDS, COLUMNS = 224, 1000
 WINDOW, DEGREE, DERIVS = 7, 3, (0, 1, 2)

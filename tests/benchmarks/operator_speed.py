@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from hsitool.maths.savgol import savgol_operator
+from hsitool.maths.spectra.savgol import savgol_operator
 
 BANDS = 224
 COLUMNS = 1000

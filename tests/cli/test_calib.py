@@ -14,7 +14,7 @@ import pytest
 import rendered
 from command import done, run
 
-from hsitool.maths.board import Board
+from hsitool.maths.boards.board import Board
 
 DONE, NO, WRONG_USE, BAD_DATA = 0, 1, 2, 3
 DATA = Path(__file__).resolve().parents[2] / "data" / "corners.csv"

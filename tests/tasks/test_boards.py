@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rendered import Lens, Look, Rendered
 
 from hsitool.errors import DataError, HsitoolWarning
-from hsitool.maths.board import Board
-from hsitool.maths.detection import Recipe
+from hsitool.maths.boards.board import Board
+from hsitool.maths.boards.detection import Recipe
 from hsitool.storage.corners import CornerView, read_corners, write_corners
 from hsitool.tasks.boards import checked_against, find_boards
 

@@ -15,7 +15,7 @@ import rendered
 import views as simulated
 
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.board import Board
+from hsitool.maths.boards.board import Board
 from hsitool.storage.corners import CornerView, read_corners, write_corners
 from hsitool.tasks import calib_words as words
 from hsitool.tasks.calib import (

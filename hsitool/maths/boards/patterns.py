@@ -1,0 +1,111 @@
+"""ChArUco boards, of which any part may be seen, and grids of circles."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hsitool.errors import UsageError
+from hsitool.maths.boards.board import Board
+from hsitool.maths.boards.corners import (
+    REFINE_PX,
+    REFINE_STEPS,
+    SMALLEST_WINDOW,
+    WINDOW_SHARE,
+    Grey,
+    Grid,
+    Points,
+    measured,
+    refine,
+    right_handed,
+)
+
+LEAST_CORNERS = 6
+"""Fewer corners of a ChArUco board say little, and nothing about whether they are right."""
+
+MOST_BLOBS = 4
+"""Dark blobs that are searched for a grid, in multiples of its circles."""
+
+Ids = NDArray[np.int64]
+
+
+def find_charuco(image: Grey, board: Board) -> tuple[Ids, Grid | None]:
+    """Ids and corners of the part of a ChArUco board that is seen; None where that is too little.
+
+    The corners are always refined: those of OpenCV 4.12 are 0.5 px off.
+    """
+    uv, ids = _charuco_detector(board).detectBoard(image)[:2]
+    if ids is None:
+        return np.empty(0, np.int64), None
+    ids = np.asarray(ids, np.int64).reshape(-1)
+    uv = np.asarray(uv, np.float64).reshape(-1, 2)
+    places = board.grid[ids]
+    if len(ids) < LEAST_CORNERS or min(np.ptp(places, axis=0)) == 0:
+        return ids, None
+    window = max(SMALLEST_WINDOW, int(_clear_share(board) * _spacing(uv, places)))
+    refined = refine(image, uv, window, REFINE_STEPS, REFINE_PX)
+    moved = float(np.linalg.norm(refined - uv, axis=1).max())
+    return ids, measured(refined, places, "charuco", moved)
+
+
+def _clear_share(board: Board) -> float:
+    """Half of the sub-pixel window in squares, so that no marker reaches into it."""
+    gap = (board.square_mm - (board.marker_mm or 0.0)) / 2 / board.square_mm
+    return min(WINDOW_SHARE, gap)
+
+
+def _spacing(uv: Points, places: Points) -> float:
+    """The smallest distance in px of two points over that on the board, in px per square."""
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    px = np.linalg.norm(uv[:, None] - uv, axis=-1)
+    near = (apart > 0) & (apart < 1.5)
+    return float((px[near] / apart[near]).min()) if near.any() else 0.0
+
+
+@lru_cache(maxsize=4)
+def _charuco_detector(board: Board) -> Any:
+    dictionary = getattr(cv2.aruco, board.dictionary, None)
+    if not isinstance(dictionary, int) or not board.dictionary.startswith("DICT_"):
+        known = sorted(name for name in dir(cv2.aruco) if name.startswith("DICT_"))
+        raise UsageError(f"--dict {board.dictionary} is none of {', '.join(known)}")
+    markers = cv2.aruco.getPredefinedDictionary(dictionary)
+    size = board.columns + 1, board.rows + 1
+    if (needed := size[0] * size[1] // 2) > len(markers.bytesList):
+        raise UsageError(
+            f"{board.dictionary} has {len(markers.bytesList)} markers, a {board} charuco board "
+            f"needs {needed}: name the dictionary that was printed"
+        )
+    pattern = cv2.aruco.CharucoBoard(size, board.square_mm, board.marker_mm or 0.0, markers)
+    pattern.setLegacyPattern(board.legacy)
+    return cv2.aruco.CharucoDetector(pattern)
+
+
+def find_circles(image: Grey, board: Board) -> Grid | None:
+    """A whole grid of dark circles on a bright board, at the centres of their blobs."""
+    even = board.target == "circles"
+    kind = cv2.CALIB_CB_SYMMETRIC_GRID if even else cv2.CALIB_CB_ASYMMETRIC_GRID
+    size = board.columns, board.rows
+    blobs = _blobs(image.size // board.count).detect(image)
+    centres = np.array([blob.pt for blob in blobs], np.float32).reshape(-1, 1, 2)
+    if not board.count <= len(centres) <= MOST_BLOBS * board.count:
+        return None  # among too many, OpenCV would search for minutes
+    find: Any = cv2.findCirclesGrid  # without a detector it takes points, which its types deny
+    for flags in (kind, kind | cv2.CALIB_CB_CLUSTERING):
+        found, uv = find(centres, size, flags, None, cv2.CirclesGridFinderParameters())
+        if found:
+            points = np.asarray(uv, np.float64).reshape(-1, 2)
+            points = right_handed(points, size[::-1]) if even else points
+            return measured(points, board.grid, "circles", 0.0)
+    return None
+
+
+def _blobs(largest: int) -> Any:
+    """A detector of dark blobs, of any size up to their share of the image; OpenCV's: 5000 px."""
+    settings = cv2.SimpleBlobDetector.Params()
+    settings.minArea, settings.maxArea = 20.0, float(max(largest, 100))
+    settings.minDistBetweenBlobs = 5.0
+    return cv2.SimpleBlobDetector.create(settings)

@@ -85,13 +85,13 @@ def _workers(count: int, processes: bool) -> Iterator[Executor]:
     try:
         yield executor
     except BaseException:
-        executor.shutdown(wait=False, cancel_futures=True)
         if processes:
             for child in multiprocessing.active_children():
                 if child.pid not in ours:
                     child.kill()
         raise
     finally:
+        # Once only: a second time, Python no longer waits for the thread that minds the processes.
         executor.shutdown(wait=True, cancel_futures=True)
 
 

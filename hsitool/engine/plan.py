@@ -20,7 +20,7 @@ PACKED_BYTES = 100 * 10**6
 """GDAL's block cache (64 MB) and its own buffers, where blocks are packed or unpacked by it."""
 
 TILE_BYTES = 48 * 2**20
-"""What a tile takes in memory, input and output: long runs in the file cost least (measured)."""
+"""What a tile takes in memory, one input and one output: long runs cost least (measured)."""
 
 
 def _cores() -> int:
@@ -106,7 +106,7 @@ def plan_tiles(
     if min(height, window.height) > fitting:
         height = _part_of_block(min(height, window.height), fitting)
     wanted = budget.workers + 3
-    share = min(TILE_BYTES, room // wanted)
+    share = min(TILE_BYTES * max(len(layouts), 2) // 2, room // wanted)
     height *= max(1, share // (height * row))
     slots = max(1, min(wanted, room // (min(height, window.height) * row)))
     return Plan(window, height, width, slots, readers)

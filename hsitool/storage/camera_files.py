@@ -59,7 +59,7 @@ def left_out(path: Path) -> str | None:
 
 def json_text(record: Mapping[str, Any]) -> str:
     """JSON with numbers at full precision; those that are not finite have become null before."""
-    return json.dumps(record, ensure_ascii=False, allow_nan=False)
+    return json.dumps(record, allow_nan=False)
 
 
 def file_storage(items: Mapping[str, Any]) -> str:
@@ -103,7 +103,8 @@ def _number(value: float | None) -> str:
 
 def _quoted(text: str) -> str:
     """A text on one line, in double quotes; what YAML has an escape for is escaped."""
-    plain = " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"')
+    shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    plain = shown.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{plain}"'
 
 

@@ -257,7 +257,7 @@ def _view_of_json(item: Any, where: str) -> CornerView:
         place = None if xyz is None else np.array(xyz, np.float64).reshape(-1, 3)
     except KeyError as error:
         raise DataError(f"{where}: has no {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DataError(f"{where}: {error}") from error
     if len(uv) != len(points) or (place is not None and len(place) != len(points)):
         raise DataError(f"{where}: {len(points)} points, but {len(uv)} places uv or other xyz_mm")

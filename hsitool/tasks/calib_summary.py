@@ -159,7 +159,8 @@ def _board(run: CalibrationRun) -> Iterator[Row]:
 def _trust(found: Calibration) -> Iterator[Row]:
     half = found.half_split
     if half is not None:
-        says = "the intervals are optimistic" if half.optimistic else "as predicted"
+        chance = f"chance explains up to {half.limit:.3f} px"
+        says = f"the intervals are optimistic, {chance}" if half.optimistic else chance
         pair = f"{half.difference_px:.3f} px apart, {half.predicted_px:.3f} px predicted"
         yield "half-split", f"{pair}: {says}"
     cover = found.coverage

@@ -18,7 +18,7 @@ from hsitool.maths.cameras.calibration_result import (
     ViewResult,
 )
 from hsitool.maths.cameras.camera import BoardView, Floats, Model, Sensor, Views
-from hsitool.maths.cameras.cautions import cautions
+from hsitool.maths.cameras.cautions import board_moves, cautions
 from hsitool.maths.cameras.fit_quality import (
     corner_noise,
     coverage,
@@ -95,13 +95,15 @@ def _assembled(
     if fits.free is not None:
         free = _board_fit(fits.packed, fits.free, image_size, asked.expected)
     reported, pair = rigid, fits.rigid
-    if asked.board_model == "full" and free is not None and fits.free is not None:
+    full = asked.board_model == "full" or (free is not None and board_moves(rigid, free))
+    if full and free is not None and fits.free is not None:
         reported, pair = free, fits.free
     camera = reported.two.camera
     seen = _view_results(fits, pair)
     focal = _focal_length(reported, asked)
     split = half_split(fits.packed, pair.two.layout, pair.two.state, pair.two.sure, image_size)
-    found = findings(seen, (camera.cx, camera.cy), reported.ratio.inflation, fits.beyond)
+    judged = free or rigid  # a board that is not as drawn makes no bad fit where its shape is free
+    found = findings(seen, (camera.cx, camera.cy), judged.ratio.inflation, fits.beyond)
     evidence = Evidence(
         len(seen),
         asked.tol,

@@ -19,6 +19,10 @@ FLAT = 1e-6
 """Height per size of a board that counts as flat."""
 
 
+LEAST_TOL = 1e-9
+"""Smallest tolerance of the difference of focal lengths."""
+
+
 @dataclass(frozen=True)
 class Request:
     """The settings of `calibrate`, checked."""
@@ -32,8 +36,11 @@ class Request:
     aspect: float | None
 
     def __post_init__(self) -> None:
-        if not 0 < self.tol < 1:
-            raise UsageError(f"the tolerance must be between 0 and 100 %, not {100 * self.tol:g} %")
+        if not LEAST_TOL <= self.tol < 1:
+            raise UsageError(
+                f"the tolerance must be between {100 * LEAST_TOL:g} and 100 %, "
+                f"not {100 * self.tol:g} %"
+            )
         if self.board_model not in ("auto", "rigid", "full"):
             raise UsageError(f"no board model {self.board_model!r}; choose auto, rigid or full")
         if self.aspect is not None and not 0 < self.aspect < np.inf:

@@ -44,15 +44,26 @@ def cautions(
     return tuple(found)
 
 
-def _board_warnings(rigid: BoardFit, free: BoardFit) -> list[str]:
-    """Where a free board moves the focal length by more than its error."""
+def board_moves(rigid: BoardFit, free: BoardFit) -> bool:
+    """Whether a free board moves the focal length by more than its error."""
+    moved, se = _moved(rigid, free)
+    return abs(moved) >= 3 * se
+
+
+def _moved(rigid: BoardFit, free: BoardFit) -> tuple[float, float]:
+    """What a free board does to f, and the standard error of f, in px."""
     moved = free.single.camera.fx - rigid.single.camera.fx
     se = free.single.standard_error("f") / free.single.value("f") * free.single.camera.fx
-    if abs(moved) < 3 * se:
+    return moved, se
+
+
+def _board_warnings(rigid: BoardFit, free: BoardFit) -> list[str]:
+    if not board_moves(rigid, free):
         return []
+    moved, se = _moved(rigid, free)
     board = free.two.board
     return [
-        f"a free board moves f by {moved:+.1f} px (+- {se:.1f}) and is stretched by "
-        f"{100 * (board.aspect - 1):+.2f} %, bowed by {board.bow_x_mm:+.2f} and "
-        f"{board.bow_y_mm:+.2f} mm: is the board flat and true? (--board-model full)"
+        f"the board is not as drawn: stretched by {100 * (board.aspect - 1):+.2f} %, bowed by "
+        f"{board.bow_x_mm:+.2g} and {board.bow_y_mm:+.2g} (in the unit of --square); fitting that "
+        f"moves f by {moved:+.1f} px (+- {se:.1f}), and is reported (not by --board-model rigid)"
     ]

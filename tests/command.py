@@ -41,7 +41,7 @@ def run(*arguments: object) -> Answer:
         warnings.catch_warnings(),
         _kept_signals(),
         patch.object(sys, "argv", words),
-        patch("hsitool.cli.app.app", _application()),
+        patch("hsitool.cli.verbs.app", _application()),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
@@ -64,17 +64,7 @@ def _application() -> Any:
     """The commands, made from their functions once instead of every time."""
     import typer
 
-    from hsitool.cli import (  # noqa: F401
-        band,
-        calib,
-        convert,
-        diff,
-        info,
-        smooth,
-        spectrum,
-        tune,
-    )
-    from hsitool.cli.app import app
+    from hsitool.cli.verbs import app
 
     return typer.main.get_command(app)
 

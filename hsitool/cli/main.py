@@ -77,17 +77,7 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
     # Imported here, so that a signal that arrives meanwhile ends in one line, too.
     import typer
 
-    from hsitool.cli import (  # noqa: F401
-        band,
-        calib,
-        convert,
-        diff,
-        info,
-        smooth,
-        spectrum,
-        tune,
-    )
-    from hsitool.cli.app import app
+    from hsitool.cli.verbs import app
 
     try:
         code = app(arguments, prog_name="hsitool", standalone_mode=False)

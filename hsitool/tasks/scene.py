@@ -15,7 +15,7 @@ from hsitool.maths.spectra.segments import segment_bands
 from hsitool.maths.spectra.tuning import Moments, moments, noise_share
 from hsitool.storage.readers import CubeReader
 from hsitool.tasks.sample import CELLS, draw_sample
-from hsitool.tasks.smooth import SmoothSettings, spectral_operator
+from hsitool.tasks.smooth import SmoothSettings, fit_of
 
 Floats = NDArray[np.float64]
 
@@ -43,8 +43,7 @@ class SampledScene:
     def operator(self, settings: SmoothSettings) -> SpectralOperator:
         """What the settings ask for, on the physical values of all bands of the cube."""
         others = sorted(set(range(self.info.bands)) - set(self.bands))
-        physical = self.info.replace(scale=None, offset=None)
-        return spectral_operator(physical, settings, others)
+        return fit_of(self.info, settings, others).operator
 
     def matrix(self, operator: SpectralOperator) -> Floats:
         """(bands, bands) what an operator does to the bands of the sample."""

@@ -192,22 +192,11 @@ def window_of(text: str) -> int | Width:
         raise UsageError(f"--window '{text}' is no window: write it as 5 or 40nm") from None
 
 
-def spectral_operator(
-    info: CubeInfo, settings: SmoothSettings, empty: Sequence[int] = ()
-) -> SpectralOperator:
-    """The operator on the stored values of a cube; `empty` bands count as bad.
-
-    Raises:
-        UsageError: window, degree, derivative, gap or seam make no sense for this cube.
-    """
-    return _on_stored(fit_of(info, settings, empty).operator, info)
-
-
 def fit_of(info: CubeInfo, settings: SmoothSettings, empty: Sequence[int] = ()) -> Fit:
     """The operator on the physical values of a cube; `empty` bands count as bad.
 
     Raises:
-        UsageError: as `spectral_operator`.
+        UsageError: window, degree, derivative, gap or seam make no sense for this cube.
     """
     _refuse_axis(info, settings)
     good = np.ones(info.bands, bool) if info.good is None else np.array(info.good)
@@ -235,8 +224,7 @@ def _refuse_axis(info: CubeInfo, settings: SmoothSettings) -> None:
             f"a window of {settings.window.nm:g} nm needs bands at known wavelengths: "
             "give it in bands, or a step with --delta"
         )
-    even = settings.delta_nm is not None or settings.spacing == "band"
-    even |= info.wavelength_nm is None
+    even = settings.delta_nm is not None or not fits_nm(info, settings)
     if settings.mode != "interp" and (not even or isinstance(settings.window, Width)):
         raise UsageError(
             f"--mode {settings.mode} goes beyond the ends by whole bands: "
@@ -255,9 +243,7 @@ def positions(info: CubeInfo, settings: SmoothSettings) -> np.ndarray[Any, np.dt
     index = np.arange(info.bands, dtype=np.float64)
     if settings.delta_nm is not None:
         return index * settings.delta_nm
-    if settings.spacing == "band" or info.wavelength_nm is None:
-        return index
-    return np.array(info.wavelength_nm)
+    return np.array(info.wavelength_nm) if fits_nm(info, settings) else index
 
 
 def fits_nm(info: CubeInfo, settings: SmoothSettings) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.polynomial import legendre
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 from hsitool.maths.spectra.windows import Windows
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
 
 
 def savgol_weights(windows: Floats, at: Floats, degree: int, deriv: int = 0) -> Floats:
@@ -61,9 +64,7 @@ def orthonormal(windows: Windows, degree: int, deriv: int) -> tuple[Floats, Floa
     outputs, longest = windows.positions.shape
     basis = np.zeros((outputs, longest, degree + 1))
     wanted = np.zeros((outputs, degree + 1))
-    length = windows.length
-    for size in sorted(set(length[length > 0].tolist())):
-        rows = np.flatnonzero(length == size)
+    for rows, size in _by_length(windows):
         places, here = windows.positions[rows, :size], np.zeros(rows.size)
         basis[rows, :size], wanted[rows] = _orthonormal(places, here, degree, deriv)
     return basis, wanted
@@ -71,9 +72,15 @@ def orthonormal(windows: Windows, degree: int, deriv: int) -> tuple[Floats, Floa
 
 def window_weights(windows: Windows, degree: int, deriv: int) -> Floats:
     """(outputs, longest window) the weights of the samples of every window."""
-    weights, length = np.zeros(windows.positions.shape), windows.length
-    for size in sorted(set(length[length > 0].tolist())):
-        rows = np.flatnonzero(length == size)
+    weights = np.zeros(windows.positions.shape)
+    for rows, size in _by_length(windows):
         places, here = windows.positions[rows, :size], np.zeros(rows.size)
         weights[rows, :size] = savgol_weights(places, here, degree, deriv)
     return weights
+
+
+def _by_length(windows: Windows) -> Iterator[tuple[Integers, int]]:
+    """The outputs whose windows have samples, those of one length together, and that length."""
+    length = windows.length
+    for size in sorted(set(length[length > 0].tolist())):
+        yield np.flatnonzero(length == size), size

@@ -10,16 +10,17 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "hsitool"
 
-GROUND = {"", "errors", "cube"}
-"""The package itself (its version), and the two modules that all may use."""
+GROUND = {"", "errors", "cube", "camera"}
+"""The package itself (its version), and the three modules that all may use."""
 
 LAYERS: dict[str, set[str]] = {
     "": set(),
     "errors": set(),
     "cube": {"errors"},
+    "camera": {"errors"},
     "device": {"errors"},
     "storage": GROUND,
-    "maths": {"errors", "device"},
+    "maths": {"errors", "camera", "device"},
     "engine": GROUND | {"device", "storage"},
     "tasks": GROUND | {"device", "storage", "maths", "engine"},
     "drawing": GROUND | {"maths", "storage", "tasks"},

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import cv2
 import numpy as np
 
+from hsitool.camera import CameraInfo, Lens
 from hsitool.errors import DataError, UsageError
+from hsitool.maths.cameras import lens as lens_maths
+from hsitool.maths.cameras.lens import FieldOfView
 from hsitool.maths.cameras.projection import (
-    COUNTS,
     MODELS,
     Floats,
     Model,
     camera_matrix,
-    fisheye_pixels,
     intrinsic_names,
     project,
-    radial_image,
-    undistorted_angle,
 )
 
 __all__ = [
@@ -42,18 +39,6 @@ __all__ = [
     "intrinsic_names",
     "project",
 ]
-
-UNDISTORTED_WITHIN = 0.01
-"""px; a ray found for a pixel must come back to it this closely."""
-
-
-@dataclass(frozen=True)
-class FieldOfView:
-    """Angles in degrees between opposite edges (or corners) of the frame; NaN where undefined."""
-
-    horizontal: float
-    vertical: float
-    diagonal: float
 
 
 @dataclass(frozen=True)
@@ -98,83 +83,36 @@ class Camera:
         """K, (3, 3) in px."""
         return camera_matrix(self.intrinsics)
 
+    @property
+    def info(self) -> CameraInfo:
+        """The same by names of coefficients, as files tell it."""
+        lens: Lens = "fisheye" if self.model == "fisheye" else "pinhole"
+        names = intrinsic_names(self.model)[4:]
+        named = dict(zip(names, self.distortion, strict=True))
+        return CameraInfo(lens, self.fx, self.fy, self.cx, self.cy, named, self.image_size)
+
     def project(self, points: Floats) -> Floats:
         """(n, 2) px of points (n, 3) in camera axes; NaN behind a pinhole camera."""
-        if self.model == "fisheye":
-            return fisheye_pixels(self.intrinsics, points)
-        pixels, _, _ = project(self.model, self.intrinsics, points)
-        pixels[points[:, 2] <= 0] = np.nan
-        return pixels
+        return lens_maths.project(self.info, points)
 
     def unproject(self, pixels: Floats) -> Floats:
         """(n, 3) unit rays in camera axes that are seen at pixels (n, 2); NaN where there is none.
 
         There is none where the distortion folds the image over before that pixel.
         """
-        rays = self._rays(pixels)
-        again = self.project(rays)
-        lost = ~(np.hypot(*(again - pixels).T) < UNDISTORTED_WITHIN)
-        rays[lost] = np.nan
-        return rays
-
-    def _rays(self, pixels: Floats) -> Floats:
-        plane = (pixels - [self.cx, self.cy]) / [self.fx, self.fy]
-        if self.model == "fisheye":
-            angle = np.hypot(*plane.T)
-            theta = undistorted_angle(angle, self.distortion)
-            across = plane * (np.sin(theta) / np.where(angle > 0, angle, 1.0))[:, None]
-            return np.column_stack([across, np.cos(theta)])
-        criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
-        found: Any = cv2.undistortPoints(
-            np.ascontiguousarray(pixels, np.float64)[:, None],
-            self.matrix,
-            np.array(self.distortion),
-            criteria=criteria,
-        )
-        rays = np.column_stack([found.reshape(-1, 2), np.ones(len(pixels))])
-        unit: Floats = rays / np.linalg.norm(rays, axis=1, keepdims=True)
-        return unit
+        return lens_maths.unproject(self.info, pixels)
 
     def field_of_view(self) -> FieldOfView:
         """Between the outer edges of the frame through the principal point, with distortion."""
-        width, height = self.image_size
-        left, right, top, bottom = -0.5, width - 0.5, -0.5, height - 0.5
-        ends = [(left, self.cy), (right, self.cy), (self.cx, top), (self.cx, bottom)]
-        rays = self.unproject(np.array([*ends, (left, top), (right, bottom)]))
-        if self.model == "fisheye":
-            return FieldOfView(
-                *(_axis_angles(rays[i]) for i in (slice(2), slice(2, 4), slice(4, 6)))
-            )
-        angles = np.arccos(np.clip(np.sum(rays[::2] * rays[1::2], axis=1), -1, 1))
-        return FieldOfView(*(float(angle) for angle in np.degrees(angles)))
+        return lens_maths.field_of_view(self.info, self.image_size)
 
     def pinhole_field_of_view(self) -> FieldOfView:
         """The same without distortion (2 atan of half the frame per focal length)."""
-        straight: Model = "k2" if self.model == "fisheye" else self.model
-        none = (0.0,) * COUNTS[straight]
-        return Camera(
-            straight, self.fx, self.fy, self.cx, self.cy, none, self.image_size
-        ).field_of_view()
+        return lens_maths.pinhole_field_of_view(self.info, self.image_size)
 
     def folds_at(self) -> float | None:
         """Pixels from the principal point at which the image folds over, None if not in frame."""
-        width, height = self.image_size
-        corners = np.array([(x, y) for x in (-0.5, width - 0.5) for y in (-0.5, height - 0.5)])
-        plane = (corners - [self.cx, self.cy]) / [self.fx, self.fy]
-        reach = float(np.hypot(*plane.T).max())
-        distorted = np.append(
-            0.0, radial_image(self.model, self.distortion, np.linspace(0, 3 * reach + 1, 4001)[1:])
-        )
-        turns = np.flatnonzero(np.diff(distorted) <= 0)
-        if not turns.size or distorted[turns[0]] >= reach:
-            return None
-        return float(distorted[turns[0]] * np.sqrt(self.fx * self.fy))
-
-
-def _axis_angles(rays: Floats) -> float:
-    """Degrees between two rays on opposite sides of the axis, which may exceed 180."""
-    off = np.arctan2(np.hypot(rays[:, 0], rays[:, 1]), rays[:, 2])
-    return float(np.degrees(off.sum()))
+        return lens_maths.folds_at(self.info, self.image_size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,7 @@
-"""Projection by OpenCV's lens models, with derivatives, and the radial part of its inverse."""
+"""Projection by OpenCV's lens models, with derivatives."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import cv2
@@ -26,53 +25,6 @@ def intrinsic_names(model: Model) -> tuple[str, ...]:
         raise UsageError(f"no lens model {model!r}; choose one of {', '.join(MODELS)}")
     lens = FISHEYE if model == "fisheye" else LENS[: COUNTS[model]]
     return ("fx", "fy", "cx", "cy", *lens)
-
-
-def radial_image(model: Model, k: Sequence[float], radius: Floats) -> Floats:
-    """Distorted radius (focal length 1) of undistorted ones, radial coefficients only.
-
-    The argument is the tangent of the angle, or the angle itself for "fisheye".
-    """
-    square = radius**2
-    if model == "fisheye":
-        angle = np.minimum(radius, np.pi)
-        return np.asarray(distorted_angle(angle, k) + 0.0 * square)
-    k1, k2, _, _, k3, k4, k5, k6 = (*k, *(0.0,) * (8 - len(k)))
-    up = 1 + square * (k1 + square * (k2 + square * k3))
-    down = 1 + square * (k4 + square * (k5 + square * k6))
-    found: Floats = radius * up / down
-    return found
-
-
-def distorted_angle(theta: Floats, k: Sequence[float]) -> Floats:
-    """theta (1 + k1 theta^2 + ... + k4 theta^8), radians."""
-    square = theta**2
-    found: Floats = theta * (
-        1 + square * (k[0] + square * (k[1] + square * (k[2] + square * k[3])))
-    )
-    return found
-
-
-def undistorted_angle(distorted: Floats, k: Sequence[float]) -> Floats:
-    """Newton's method on theta (1 + k1 theta^2 + ... + k4 theta^8)."""
-    theta = distorted.copy()
-    for _ in range(50):
-        square = theta**2
-        slope = 1 + square * (
-            3 * k[0] + square * (5 * k[1] + square * (7 * k[2] + square * 9 * k[3]))
-        )
-        step = (distorted_angle(theta, k) - distorted) / np.where(slope == 0, 1.0, slope)
-        theta = np.clip(theta - step, 0, np.pi)
-    return theta
-
-
-def fisheye_pixels(intrinsics: Floats, points: Floats) -> Floats:
-    """(n, 2) px of points in camera axes, to the sides and behind too, where OpenCV's are wrong."""
-    across = np.hypot(points[:, 0], points[:, 1])
-    distorted = distorted_angle(np.arctan2(across, points[:, 2]), intrinsics[4:].tolist())
-    plane = points[:, :2] * (distorted / np.where(across > 0, across, 1.0))[:, None]
-    pixels: Floats = plane * intrinsics[:2] + intrinsics[2:4]
-    return pixels
 
 
 def camera_matrix(intrinsics: Floats) -> Floats:

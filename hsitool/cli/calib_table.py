@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 def calibration_lines(run: CalibrationRun) -> Iterator[str]:
     """The verdict, the table, the views."""
-    from hsitool.tasks.calib_summary import headline, summary_rows, view_table
+    from hsitool.tasks.calib_summary import summary_rows, view_table
 
     rows = summary_rows(run)
     width = max(len(name) for name, _ in rows) + 2
-    yield headline(run)
+    yield run.calibration.verdict.sentence
     yield ""
     yield from (f"{name:<{width}}{text}" for name, text in rows)
     yield ""

@@ -18,7 +18,7 @@ from hsitool.drawing.residuals import draw_radius, draw_vectors, draw_views, vie
 from hsitool.errors import UsageError
 from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.texts import write_text
-from hsitool.tasks.calib_summary import headline, printable, summary_rows, view_table
+from hsitool.tasks.calib_summary import printable, summary_rows, view_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -179,7 +179,7 @@ def _page(run: CalibrationRun) -> Iterator[str]:
     yield f"<title>Camera calibration: {escape(found.verdict.key)}</title>"
     yield f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>Camera calibration</h1>"
     kind = "verdict bad" if found.bad else "verdict"
-    yield f'<p class="{kind}"><strong>{escape(headline(run))}</strong></p>'
+    yield f'<p class="{kind}"><strong>{escape(found.verdict.sentence)}</strong></p>'
     yield from _rows(summary_rows(run))
     for plot in plots(run):
         yield from _figure(plot)

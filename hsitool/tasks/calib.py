@@ -127,6 +127,7 @@ def calibrate_corners(corners: Corners, settings: CalibSettings | None = None) -
         board_model=settings.board_model,
         trim=settings.trim,
         tol=settings.tolerance(corners.size),
+        unit=corners.unit,
     )
     took = time.perf_counter() - began
     return CalibrationRun(found, settings, corners, took)
@@ -146,9 +147,8 @@ def failed_gates(run: CalibrationRun, max_rms: float | None, require: str | None
     if require == "equal" and (found.bad or found.verdict.key not in EQUAL):
         said = "the fit is bad" if found.bad else f"the verdict is '{_words(found.verdict.key)}'"
         failed.append(f"--require equal: {said}")
-    detectable = found.reported.ratio.detectable
-    if require == "detectable" and (found.bad or not detectable <= found.tol):
-        said = f"{100 * detectable:.3g} % can be detected, not {100 * found.tol:.3g} %"
+    if require == "detectable" and (found.bad or not found.detectable <= found.tol):
+        said = f"{100 * found.detectable:.3g} % can be detected, not {100 * found.tol:.3g} %"
         failed.append(f"--require detectable: {'the fit is bad' if found.bad else said}")
     return failed
 

@@ -39,6 +39,7 @@ def calibration_record(run: CalibrationRun, *, single: bool = False) -> dict[str
             "rigid": plain["rigid"]["ratio"],
             "free": plain["free"] and plain["free"]["ratio"],
             "reported": plain["reported"],
+            "detectable": found.detectable,
             "tol": found.tol,
             "alpha": found.alpha,
         },

@@ -11,16 +11,6 @@ from hsitool.tasks.calib import CalibrationRun
 Row = tuple[str, str]
 
 
-def headline(run: CalibrationRun) -> str:
-    """The verdict in one sentence; a bad fit is called so first."""
-    found = run.calibration
-    return (
-        f"bad fit, not to be relied on: {found.verdict.sentence}"
-        if found.bad
-        else (found.verdict.sentence)
-    )
-
-
 def summary_rows(run: CalibrationRun) -> list[Row]:
     """Names and texts; a row that continues the one above has no name."""
     found = run.calibration
@@ -95,8 +85,7 @@ def _difference(found: Calibration) -> Iterator[Row]:
         yield first, f"{percent(fit.ratio.delta)}, {ends}, {name}"
     yield from _tests(found.reported)
     tol = f"tolerance {100 * found.tol:.3g} %"
-    detectable = 100 * found.reported.ratio.detectable
-    yield "detectable", f"differences from {detectable:.3g} % on; {tol}"
+    yield "detectable", f"differences from {100 * found.detectable:.3g} % on; {tol}"
     yield "at the edge", f"{found.edge_px:+.2f} px, {found.image_size[0] / 2:g} px from the centre"
 
 
@@ -151,9 +140,9 @@ def _board(run: CalibrationRun) -> Iterator[Row]:
     yield "", f"bow {bow_x} along its rows, {bow_y} along its columns, in {run.length_unit}"
     price = free.ratio.wider_se / run.calibration.rigid.ratio.wider_se
     yield "", f"a free shape makes the error of the difference {price:.1f} times what it was"
-    if abs(shape.aspect - 1) > 3 * errors["aspect"] and run.length_unit == "mm":
-        width, height = run.board_size_mm
-        yield "", f"to check: measure {width:g} mm along the rows, {height:g} mm along the columns"
+    if abs(shape.aspect - 1) > 3 * errors["aspect"]:
+        (width, height), unit = run.board_size_mm, run.length_unit
+        yield "", f"to check: measure {width:g} {unit} along its rows, {height:g} along its columns"
 
 
 def _trust(found: Calibration) -> Iterator[Row]:

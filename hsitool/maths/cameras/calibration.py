@@ -31,7 +31,7 @@ from hsitool.maths.cameras.fit_quality import (
 from hsitool.maths.cameras.half_split import half_split
 from hsitool.maths.cameras.influence import contrast, ratio
 from hsitool.maths.cameras.model_fits import Fits, Pair, Solved, check_count, fit_models
-from hsitool.maths.cameras.verdict import BoardAspect, Evidence, judge
+from hsitool.maths.cameras.verdict import BoardAspect, Evidence, detectable, judge, qualified
 
 ALPHA = 0.05
 
@@ -46,13 +46,13 @@ def calibrate(
     board_model: BoardModel = "auto",
     trim: bool = True,
     tol: float = 1e-3,
-    aspect: float | None = None,
+    unit: str = "mm",
 ) -> Calibration:
     """Fit one and two focal lengths, with a rigid and a free board, and judge.
 
     Args:
-        views: of one board, in mm; in any unit where its size is unknown, since only poses and
-            bows are in that unit.
+        views: of one board, in mm; in any other `unit` where its size is unknown, since only
+            poses and bows are in that unit.
         image_size: (width, height) in px of all images.
         sensor: its pixel pitch; square pixels are assumed where None.
         model: of the lens.
@@ -61,13 +61,13 @@ def calibrate(
             "full" frees it and reports that camera; "rigid" does not.
         trim: leave out points beyond 4 robust standard deviations.
         tol: relative difference of fx and fy that matters.
-        aspect: fx / fy of the single f, in place of the sensor's.
+        unit: of the board, for texts.
 
     Raises:
         UsageError: settings that contradict each other or the views.
         DataError: too few views or points, or they do not determine the camera.
     """
-    asked = Request(sensor or Sensor(), model, tangential, board_model, trim, tol, aspect)
+    asked = Request(sensor or Sensor(), model, tangential, board_model, trim, tol, unit)
     kept, refused = usable_views(views, image_size)
     check_count(len(kept), refused)
     return _assembled(asked, image_size, _fitted(asked, image_size, kept), refused)
@@ -109,7 +109,7 @@ def _assembled(
         asked.tol,
         rigid.ratio,
         free.ratio if free else None,
-        _aspect(fits, free),
+        _aspect(fits, free, asked.unit),
         _focal_words(focal),
     )
     return Calibration(
@@ -123,6 +123,7 @@ def _assembled(
         free=free,
         reported=reported,
         focal=focal,
+        detectable=detectable(rigid.ratio, free.ratio if free else None),
         edge_px=image_size[0] / 2 * reported.ratio.delta,
         field_of_view=camera.field_of_view(),
         field_of_view_pinhole=camera.pinhole_field_of_view(),
@@ -131,8 +132,8 @@ def _assembled(
         coverage=coverage(seen, image_size),
         half_split=split,
         findings=found,
-        verdict=judge(evidence),
-        warnings=cautions(asked.square_assumed, fits, (rigid, free), split, camera),
+        verdict=qualified(judge(evidence), found),
+        warnings=cautions(not asked.sensor.known, fits, (rigid, free), split, camera),
     )
 
 
@@ -226,8 +227,9 @@ def _focal_words(focal: FocalLength) -> str:
     return f"{focal.fx_px:.2f} +- {focal.se_fx_px:.2g} px along x, {focal.fy_px:.2f} px along y"
 
 
-def _aspect(fits: Fits, free: BoardFit | None) -> BoardAspect | None:
+def _aspect(fits: Fits, free: BoardFit | None, unit: str) -> BoardAspect | None:
     if free is None:
         return None
     width, height = (2 * fits.packed.half).tolist()
-    return BoardAspect(free.two.board, free.two.standard_error(BOARD[0]), (width, height))
+    error = free.two.standard_error(BOARD[0])
+    return BoardAspect(free.two.board, error, (width, height), unit)

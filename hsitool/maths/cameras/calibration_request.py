@@ -33,7 +33,7 @@ class Request:
     board_model: BoardModel
     trim: bool
     tol: float
-    aspect: float | None
+    unit: str = "mm"
 
     def __post_init__(self) -> None:
         if not LEAST_TOL <= self.tol < 1:
@@ -43,20 +43,11 @@ class Request:
             )
         if self.board_model not in ("auto", "rigid", "full"):
             raise UsageError(f"no board model {self.board_model!r}; choose auto, rigid or full")
-        if self.aspect is not None and not 0 < self.aspect < np.inf:
-            raise UsageError(f"the aspect fx / fy must be above 0, not {self.aspect:g}")
-        if self.aspect is not None and self.sensor.known:
-            raise UsageError("give the pixel pitch or a fixed aspect, not both")
 
     @property
     def focal(self) -> tuple[float, float]:
         """(mx, my): px per unit of the single f, per mm where the pitch is known."""
-        return self.sensor.pixels_per_mm if self.aspect is None else (self.aspect, 1.0)
-
-    @property
-    def square_assumed(self) -> bool:
-        """Whether nothing is known of the pixels."""
-        return not self.sensor.known and self.aspect is None
+        return self.sensor.pixels_per_mm
 
     @property
     def expected(self) -> float:

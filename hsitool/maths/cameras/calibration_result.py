@@ -239,6 +239,8 @@ class Calibration:
     """The one whose cameras are given: the free board's where the full board model was asked for,
     else the rigid one's."""
     focal: FocalLength
+    detectable: float
+    """Smallest relative difference of fx and fy that these views would show."""
     edge_px: float
     """delta at the edge of the frame: half the width times delta."""
     field_of_view: FieldOfView

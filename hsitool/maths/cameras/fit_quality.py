@@ -24,6 +24,8 @@ MOST_PAIRED = 1500
 FAR_ABOVE_NOISE = 3.0
 """Residuals per corner noise from which the lens model is wrong, doubtful from 2."""
 TRUSTED_NOISE_PX = 0.02
+EXACT_PX = 1e-3
+"""Residuals below it are rounding, as of simulated corners: their pattern says nothing."""
 LARGE_NOISE_PX = 0.7
 LARGE_NOISE_SHARE = 0.03
 """Of the spacing of corners."""
@@ -135,16 +137,17 @@ def findings(
         beyond: points beyond the limit of outliers that were too many to be left out.
     """
     misfit = _model_error(views)
+    exact = _sigma(views) < EXACT_PX
     found = [
+        pushbroom([(view.image_px[view.used], view.board_mm[view.used]) for view in views]),
         misfit,
         _small(views),
         None if misfit is not None and misfit.severe else _noisy(views),
         _trimmed(views),
-        _heavy_tail(views, beyond),
-        _inflated(inflation, len(views)),
-        _radial(_Residuals.of(views, centre)),
+        None if exact else _heavy_tail(views, beyond),
+        None if exact else _inflated(inflation, len(views)),
+        None if exact else _radial(_Residuals.of(views, centre)),
         _clustered(views, centre),
-        pushbroom([(view.image_px[view.used], view.board_mm[view.used]) for view in views]),
     ]
     return tuple(sorted(filter(None, found), key=lambda finding: not finding.severe))
 

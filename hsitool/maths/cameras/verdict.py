@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from hsitool.maths.cameras.calibration_result import Interval, Ratio, Verdict
+from hsitool.maths.cameras.calibration_result import Finding, Interval, Ratio, Verdict
 from hsitool.maths.cameras.camera import BoardShape
 
 FEWEST_VIEWS = 5
 BOARD_STANDS_OUT = 3.0
 """Standard errors by which a board's aspect must differ from 1 to be named."""
+SCANNER = "pushbroom"
+"""Key of the finding that asks whether these are a line scanner's images."""
+ROUNDING = 1e-9
+"""Relative difference of two focal lengths that arithmetic alone makes."""
 CAUSES = (
     "images resized by different factors along x and y",
     "pixels that are not square, or another pitch than the data sheet's",
@@ -20,11 +25,12 @@ CAUSES = (
 
 @dataclass(frozen=True)
 class BoardAspect:
-    """The free board's shape with the standard error of its aspect, and its size in mm."""
+    """The free board's shape with the standard error of its aspect, and its size in `unit`."""
 
     shape: BoardShape
     se: float
-    size_mm: tuple[float, float]
+    size: tuple[float, float]
+    unit: str = "mm"
 
     @property
     def stands_out(self) -> bool:
@@ -50,8 +56,7 @@ def judge(evidence: Evidence) -> Verdict:
     rigid, tol = evidence.rigid, evidence.tol
     best = evidence.free or rigid
     unequal, inside = not _holds_zero(best.interval), _inside(best.interval, tol)
-    # Where a free board tells enough, errors of the rigid one are the board's: not too few views.
-    vague = rigid.detectable > tol and best.detectable > tol
+    vague = detectable(rigid, evidence.free) > tol
     if evidence.views < FEWEST_VIEWS or (_holds_zero(rigid.interval) and vague):
         return _too_few(evidence)
     if unequal and not inside:
@@ -65,8 +70,26 @@ def judge(evidence: Evidence) -> Verdict:
     return _undecided(best, tol)
 
 
+def qualified(verdict: Verdict, findings: Sequence[Finding]) -> Verdict:
+    """The same; its sentence says first if the fit is bad, and asks whether there is a camera."""
+    severe = [finding for finding in findings if finding.severe]
+    if not severe:
+        return verdict
+    scanner = next((f"{finding.text}; else " for finding in severe if finding.key == SCANNER), "")
+    sentence = f"bad fit, not to be relied on: {scanner}{verdict.sentence}"
+    return replace(verdict, sentence=sentence)
+
+
+def detectable(rigid: Ratio, free: Ratio | None) -> float:
+    """Smallest relative difference that the views would show, with the better of both boards.
+
+    Where a free board tells enough, errors of the rigid one are the board's: views are not few.
+    """
+    return min(rigid.detectable, math.inf if free is None else free.detectable)
+
+
 def _holds_zero(interval: Interval) -> bool:
-    return interval[0] <= 0 <= interval[1]
+    return interval[0] <= ROUNDING and interval[1] >= -ROUNDING
 
 
 def _inside(interval: Interval, tol: float) -> bool:
@@ -84,14 +107,14 @@ def _difference(ratio: Ratio) -> str:
 
 def _too_few(evidence: Evidence) -> Verdict:
     """Errors shrink with the root of the number of views."""
-    detectable, tol = evidence.rigid.detectable, evidence.tol
-    wanted = max(math.ceil(evidence.views * (detectable / tol) ** 2), FEWEST_VIEWS)
+    seen, tol = detectable(evidence.rigid, evidence.free), evidence.tol
+    wanted = max(math.ceil(evidence.views * (seen / tol) ** 2), FEWEST_VIEWS)
     sentence = (
         f"too few views: {evidence.views} show a difference of fx and fy from "
-        f"{_percent(detectable)} on, and {_percent(tol)} was asked for; about {wanted} views like "
+        f"{_percent(seen)} on, and {_percent(tol)} was asked for; about {wanted} views like "
         "these would do"
     )
-    if wanted <= evidence.views or detectable <= tol:
+    if wanted <= evidence.views or seen <= tol:
         sentence = (
             f"too few views: {evidence.views} are too few to tell errors of whole views from "
             f"noise; take at least {FEWEST_VIEWS}"
@@ -137,11 +160,11 @@ def _not_separable(evidence: Evidence, rigid: Ratio, best: Ratio) -> Verdict:
 
 
 def _named(aspect: BoardAspect) -> str:
-    width, height = aspect.size_mm
+    width, height = aspect.size
     return (
         f"the print is stretched by {100 * (aspect.shape.aspect - 1):+.2f} +- "
         f"{100 * aspect.se:.2f} % along its y axis, which would explain it; measure "
-        f"{width:g} mm this way and {height:g} mm that way with a caliper"
+        f"{width:g} {aspect.unit} this way and {height:g} {aspect.unit} that way with a caliper"
     )
 
 

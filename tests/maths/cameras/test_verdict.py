@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from hsitool.maths.cameras.calibration_result import Ratio
+from hsitool.maths.cameras.calibration_result import Finding, Ratio
 from hsitool.maths.cameras.camera import BoardShape
-from hsitool.maths.cameras.verdict import BoardAspect, Evidence, judge
+from hsitool.maths.cameras.verdict import BoardAspect, Evidence, judge, qualified
 
 TOL = 1e-3
 
@@ -71,6 +71,27 @@ def test_a_board_that_explains_a_vague_rigid_fit_is_not_too_few_views() -> None:
     """A stretched board, half of the views turned: the rigid fit is vague, the free one is not."""
     assert verdict((-12, 16), (-4, 4)) == "equal"
     assert verdict((-12, 16), (-12, 16)) == "too_few_views"
+
+
+def test_rounding_is_no_difference() -> None:
+    """Corners without noise give errors of 1e-15 and a difference of 3e-15."""
+    assert verdict((2e-11, 4e-11), (2e-11, 4e-11)) == "equal"
+
+
+def test_a_bad_fit_is_said_before_the_verdict() -> None:
+    plain = judge(Evidence(20, TOL, ratio(-3, 3), None, None, "f"))
+    doubt, bad = Finding("inflation", False, "a"), Finding("model", True, "b")
+    scanner = Finding("pushbroom", True, "is y scan motion?")
+    assert qualified(plain, [doubt]) == plain
+    assert qualified(plain, [bad]).sentence.startswith("bad fit, not to be relied on: fx and fy")
+    asked = qualified(plain, [bad, scanner]).sentence
+    assert asked.startswith("bad fit, not to be relied on: is y scan motion?; else fx and fy")
+
+
+def test_a_board_of_unknown_size_is_measured_in_squares() -> None:
+    board = BoardAspect(BoardShape(1.0035), 0.0005, (8, 5), "squares")
+    found = judge(Evidence(20, TOL, ratio(-40, -32), ratio(-13, 10), board, ""))
+    assert "8 squares this way and 5 squares that way" in found.sentence
 
 
 def test_the_conditions_are_said() -> None:

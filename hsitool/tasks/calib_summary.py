@@ -39,8 +39,8 @@ def printable(text: str) -> str:
 
 
 def percent(value: float) -> str:
-    """A relative difference as signed per cent."""
-    return f"{100 * value:+.3f} %"
+    """A difference of logarithms as signed per cent."""
+    return f"{100 * math.expm1(value):+.3f} %"
 
 
 def _quality(found: Calibration) -> Iterator[Row]:

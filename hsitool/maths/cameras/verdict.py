@@ -101,8 +101,8 @@ def _percent(value: float) -> str:
 
 
 def _difference(ratio: Ratio) -> str:
-    low, high = ratio.interval
-    return f"{100 * ratio.delta:+.3f} % (95 % interval {100 * low:+.3f} to {100 * high:+.3f} %)"
+    delta, low, high = (100 * math.expm1(end) for end in (ratio.delta, *ratio.interval))
+    return f"{delta:+.3f} % (95 % interval {low:+.3f} to {high:+.3f} %)"
 
 
 def _too_few(evidence: Evidence) -> Verdict:

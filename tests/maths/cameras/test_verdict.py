@@ -73,6 +73,12 @@ def test_a_board_that_explains_a_vague_rigid_fit_is_not_too_few_views() -> None:
     assert verdict((-12, 16), (-12, 16)) == "too_few_views"
 
 
+def test_a_large_difference_is_told_as_the_ratio() -> None:
+    """ln 1.25 is 0.2231, and 1.25 is 25 % more."""
+    found = judge(Evidence(20, TOL, ratio(2230, 2233), None, None, ""))
+    assert "differ by +25.0" in found.sentence
+
+
 def test_rounding_is_no_difference() -> None:
     """Corners without noise give errors of 1e-15 and a difference of 3e-15."""
     assert verdict((2e-11, 4e-11), (2e-11, 4e-11)) == "equal"

@@ -12,7 +12,7 @@ import pytest
 
 import hsitool
 
-VERBS = ("info", "convert", "diff", "band", "spectrum", "smooth", "tune")
+VERBS = ("info", "convert", "diff", "band", "spectrum", "smooth", "tune", "calib")
 HELP_SECONDS = 0.25
 """CPU time that a page of help may take."""
 
@@ -143,6 +143,38 @@ def test_completion_completes() -> None:
         env=os.environ | variables,
     )
     assert answer.stdout.split() == ["smooth"], answer.stderr
+
+
+SWALLOWS = """
+import os, signal, sys, time
+import hsitool.cli.main as program
+
+def swallow(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    except BaseException:
+        {then}
+    try:
+        time.sleep(10)
+    finally:
+        time.sleep(0.2)
+        print("cleared away")
+    return 0
+
+program._carry_out = swallow
+program.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "cleared"), [("pass", "cleared away\n"), ("raise ImportError from None", "")]
+)
+def test_a_stop_that_a_library_swallows_stops_all_the_same(then: str, cleared: str) -> None:
+    words = [sys.executable, "-c", SWALLOWS.format(then=then)]
+    answer = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+    assert (answer.returncode, answer.stdout) == (143, cleared)
+    assert answer.stderr == "hsitool: error: terminated: no unfinished file is left\n"
 
 
 @pytest.fixture

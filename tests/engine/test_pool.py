@@ -39,7 +39,7 @@ if __name__ == "__main__":
 """
 
 STARTING = """
-import os, signal, sys
+import os, signal, sys, time
 from multiprocessing import forkserver, util
 from hsitool.engine.pool import map_in_order
 
@@ -157,7 +157,10 @@ def test_no_child_outlives_a_signal(number: int, to_group: bool, tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "word", "send"),
     [
-        ("util.spawnv_passfds", "forkserver", "os.killpg(0, signal.SIGINT)"),
+        *[
+            ("util.spawnv_passfds", "forkserver", f"time.sleep({s}); os.killpg(0, signal.SIGINT)")
+            for s in (0.005, 0.01, 0.02)  # Python is starting in the server
+        ],
         ("forkserver.connect_to_new_process", "", "os.kill(os.getpid(), signal.SIGTERM)"),
     ],
 )

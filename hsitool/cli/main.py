@@ -9,6 +9,7 @@ import traceback
 import warnings
 from types import FrameType
 
+from hsitool.cli.telling import tell
 from hsitool.errors import HsitoolError, HsitoolWarning
 
 CLOSED_PIPE = 141
@@ -100,7 +101,7 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
 def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"hsitool: error: {' '.join(message.split())}", file=sys.stderr)
+    tell(f"error: {message}")
     return code
 
 
@@ -111,7 +112,7 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
     if str(message) in _warned:
         return  # as when a cube is looked at for several outputs
     _warned.add(str(message))
-    print(f"hsitool: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    tell(f"warning: {message}")
 
 
 _stops: list[int] = []

@@ -44,6 +44,9 @@ MOST_POINTS = 500_000
 NEEDED = ("image", "columns", "rows", "point", "u", "v")
 PLACE = ("x", "y", "z")
 MOST_SIDE = 10**6
+COMMAS_A_POINT = 6
+"""In JSON, at most: one in `points`, two in `uv`, three in `xyz_mm`."""
+
 LARGEST = 1e9
 LONGEST_NAME = 1000
 Numbers = NDArray[np.float64]
@@ -152,8 +155,8 @@ def _plain_points(path: Path) -> Numbers:
 def _refuse_more(count: int, path: Path) -> None:
     if count > MOST_POINTS:
         raise DataError(
-            f"{path}: {count} points are more than a calibration can use "
-            f"(limit {MOST_POINTS}): keep fewer images or points"
+            f"{path}: holds more than the {MOST_POINTS} points that a calibration can use: "
+            "keep fewer images or points"
         )
 
 
@@ -161,7 +164,8 @@ def _text(path: Path) -> str:
     """All of a small text file."""
     try:
         if not path.is_file():
-            raise DataError(f"{path}: there is no such file")
+            what = "is no plain file" if path.exists() else "there is no such file"
+            raise DataError(f"{path}: {what}")
         if (size := path.stat().st_size) > MOST_BYTES:
             raise DataError(
                 f"{path}: {size / 1e6:.0f} MB are more points than a calibration can use "
@@ -263,6 +267,7 @@ def _view(
 
 
 def _from_json(text: str, path: Path) -> list[CornerView]:
+    _refuse_more(text.count(",") // COMMAS_A_POINT, path)
     content = _parsed(text, path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f'{path}: is no corner list: it lacks "format": "{FORMAT}"')

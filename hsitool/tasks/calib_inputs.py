@@ -89,7 +89,10 @@ def kind_of(inputs: Sequence[Path], points: Path | None) -> Kind:
         return "points"
     lists = [path for path in inputs if path.suffix.lower() in ENDINGS]
     if lists and len(lists) < len(inputs):
-        raise UsageError(f"{lists[0]} is a corner list: give images or lists, not both")
+        other = next(path for path in inputs if path not in lists)
+        raise UsageError(
+            f"{lists[0]} is a corner list, {other} is none: give images or lists, not both"
+        )
     return "lists" if lists else "images"
 
 

@@ -11,6 +11,9 @@ from hsitool.tasks.calib import PIXELS, is_pixel
 SMALLEST_MM, LARGEST_MM = 1e-3, 1e5
 """Of squares; of sensors as well."""
 
+MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
+"""The micro sign and the Greek letter."""
+
 
 def length_mm(text: str, option: str) -> float:
     """Millimetres of `25mm`, `1in`, or a plain number of mm.
@@ -109,9 +112,9 @@ def sensor_mm(text: str) -> tuple[float, float]:
 
 
 def _lengths(parts: list[str]) -> list[float]:
-    """In mm; none where one of them is no length."""
+    """In mm, `µm` included; none where one of them is no length."""
     try:
-        return [parse_length_mm(part) for part in parts]
+        return [parse_length_mm(part.translate(MICRO)) for part in parts]
     except UsageError:
         return []
 

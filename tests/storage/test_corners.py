@@ -76,7 +76,7 @@ def test_a_list_by_another_program(tmp_path: Path) -> None:
         (f"{HEAD}\na,64,48,\u0663,1,1", "is not a whole number"),
         (f"{HEAD},u\na,64,48,0,1,1,1", "names u twice"),
         (f'{HEAD}\n"' + "a" * 200_000, "line 2 is no CSV"),
-        (f"{HEAD}\n" + "a,64,48,0,1,1\n" * 500_001, "500001 points are more than"),
+        (f"{HEAD}\n" + "a,64,48,0,1,1\n" * 500_001, "more than the 500000 points"),
         (f"{HEAD}\n{'a' * 2000},64,48,0,1,1", "name of 2000 letters"),
         (f"{HEAD},x,y,z\na,64,48,7,1,5,1,nan,0", "NaN"),
         ("{", "is not JSON"),
@@ -151,7 +151,17 @@ def test_json_lists_of_many_points_are_refused(tmp_path: Path) -> None:
     view = {"image": "a", "size": [1, 1], "points": [0] * 500_001, "uv": []}
     path = tmp_path / "corners.json"
     path.write_text(json.dumps({"format": "hsitool corners", "version": 1, "views": [view]}))
-    with pytest.raises(DataError, match="500001 points are more than a calibration can use"):
+    with pytest.raises(DataError, match="more than the 500000 points that a calibration can use"):
+        read_corners(path)
+
+
+def test_json_lists_of_ten_million_points_are_refused_unparsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "corners.json"
+    path.write_text("[" + "[0,0]," * (10**7 // 2) + "0]")
+    monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("it was parsed"))
+    with pytest.raises(DataError, match="more than the 500000 points"):
         read_corners(path)
 
 
@@ -193,6 +203,8 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "corners.csv"
     with pytest.raises(DataError, match="no such file"):
         read_corners(path)
+    with pytest.raises(DataError, match="is no plain file"):
+        read_corners(tmp_path)
     path.write_bytes(b"\xff\xfe\x80")
     with pytest.raises(DataError, match="no text in UTF-8"):
         read_corners(path)

@@ -329,6 +329,7 @@ def test_numbers_in_a_list_need_a_board(tmp_path: Path) -> None:
 
 
 def test_what_options_mean() -> None:
+    assert words.pitch_mm("3.45\u00b5m,3.45\u03bcm") == words.pitch_mm("3.45um")
     assert words.pitch_mm("3.45um") == pytest.approx((0.00345, 0.00345))
     assert words.pitch_mm("3.45um,0.0035mm") == pytest.approx((0.00345, 0.0035))
     assert words.pixels_per_mm("200,250") == (200, 250)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,8 +101,13 @@ def calib(
         None if size is None else words.image_size(size),
         threads,
     )
-    with progress_bar("calib", quiet) as progress:
-        found = read_source(source, progress, partial(note, quiet=quiet))
+    told: list[str] = []
+    try:
+        with progress_bar("calib", quiet) as progress:
+            found = read_source(source, progress, told.append)
+    finally:
+        for line in told:  # when the bar is gone; if nothing was found, they are the reason
+            note(line, quiet)
     if kept is not None:
         _keep(kept, found, overwrite, quiet)
     run = task.calibrate_corners(found, settings)

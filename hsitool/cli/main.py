@@ -40,6 +40,7 @@ def main() -> None:
             signal.signal(number, _stop)
     for variable in BLAS_THREADS:  # our own threads share the cores; BLAS must not add its own
         os.environ.setdefault(variable, "1")
+    _open_streams()
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.simplefilter("ignore")
@@ -56,6 +57,14 @@ def main() -> None:
         text = f"{STOPS[signal.Signals(stop.number)]}: no unfinished file is left"
         code = _fail(text, 128 + stop.number, debug)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Where the caller closed a stream, what is written to it goes nowhere, and into no file."""
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+            setattr(sys, name, os.fdopen(fd, "w", closefd=False))
 
 
 def _run(arguments: list[str], debug: bool) -> int:

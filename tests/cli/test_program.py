@@ -217,6 +217,23 @@ def test_a_full_standard_output_is_an_error(many_bands: Path) -> None:
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full"])
+def test_an_answer_needs_no_standard_error(closing: str) -> None:
+    list_ = Path(__file__).resolve().parents[2] / "data" / "corners.csv"
+    line = f"'{sys.executable}' -m hsitool calib '{list_}' --board 9x6 {closing}"
+    answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith("fx and fy are equal")
+
+
+def test_a_gate_needs_no_standard_output() -> None:
+    list_ = Path(__file__).resolve().parents[2] / "data" / "corners.csv"
+    line = f"'{sys.executable}' -m hsitool calib '{list_}' --board 9x6 -q --max-rms 0.1 >&-"
+    answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("hsitool: --max-rms 0.1: the RMS is")
+
+
 def test_standard_error_holds_one_line_and_no_words_of_gdal(tmp_path: Path) -> None:
     path = tmp_path / "cut.tif"
     cubes.write_geotiff(path, cubes.spectra(12, 64, 64), compress="deflate", blocks=("tile", 16))

@@ -27,3 +27,8 @@ class DeviceError(HsitoolError):
 
 class HsitoolWarning(UserWarning):
     """Something was assumed or left out; told to the user in one line on standard error."""
+
+
+def printable(text: str) -> str:
+    """A text from outside on one line, without characters that a terminal or a page obeys."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import typer
 
 from hsitool.cli import calib_options as given
 from hsitool.cli.app import app
+from hsitool.cli.calib_idle import Given, refuse_idle
 from hsitool.cli.calib_options import (
     BoardModelName,
     ModelName,
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     epilog="Example:  hsitool calib photos/ --board 9x6 --square 25mm --pitch 3.45um -o camera.yaml"
 )
 def calib(
+    context: typer.Context,
     images: given.Images = None,
     board: given.BoardOption = None,
     square: given.SquareOption = None,
@@ -64,10 +68,9 @@ def calib(
     The answer is a verdict with its interval, then a table. The board can be freed of the
     assumption that it was printed to scale, which is the usual reason for two.
     """
-    from hsitool.storage.corners import write_corners
     from hsitool.tasks import calib as task
     from hsitool.tasks import calib_words as words
-    from hsitool.tasks.calib_inputs import Source, read_source, recipe_of
+    from hsitool.tasks.calib_inputs import Source, kind_of, read_source, recipe_of
 
     task.refuse_scanner(scanner.value)
     relative, edge_px = words.tolerance(tol)
@@ -83,7 +86,10 @@ def calib(
         sensor_mm=None if sensor is None else words.sensor_mm(sensor),
     )
     inputs, kept = _inputs(images, corners)
+    refuse_idle(context, Given(kind_of(inputs, points), target, model))
+    gates = task.Gates(max_rms, None if require is None else require.value)
     _check_outputs(output, report, kept, overwrite)
+    _refuse_inputs((output, report, kept), [*inputs, *([points] if points else [])])
     square_mm = None if square is None else words.length_mm(square, "--square")
     source = Source(
         tuple(inputs),
@@ -95,15 +101,22 @@ def calib(
         None if size is None else words.image_size(size),
         threads,
     )
-    with progress_bar("calib", quiet) as progress:
-        found = read_source(source, progress)
+    told: list[str] = []
+    try:
+        with progress_bar("calib", quiet) as progress:
+            found = read_source(source, progress, told.append)
+    finally:
+        for line in told:  # when the bar is gone; if nothing was found, they are the reason
+            note(line, quiet)
     if kept is not None:
-        write_corners(kept, found.views, overwrite=overwrite)
+        _keep(kept, found, overwrite, quiet)
     run = task.calibrate_corners(found, settings)
-    _tell(run, found, quiet)
+    _tell(run, quiet)
+    if single_f and not (output or as_json):
+        note("--single-f is for -o FILE and --json: the table always has both", quiet)
     _write(run, output, report, single=single_f, overwrite=overwrite, quiet=quiet)
     _answer(run, single_f, as_json)
-    failed = task.failed_gates(run, max_rms, None if require is None else require.value)
+    failed = task.failed_gates(run, gates)
     for line in failed:
         note(line, False)
     raise typer.Exit(1 if failed else 0)
@@ -115,6 +128,9 @@ def _inputs(images: list[Path] | None, corners: Path | None) -> tuple[list[Path]
         return images, corners
     if corners is None:
         raise UsageError("nothing to calibrate from: name images, a folder, or --corners FILE")
+    from hsitool.storage.corners import check_ending
+
+    check_ending(corners)
     return [corners], None
 
 
@@ -122,8 +138,9 @@ def _check_outputs(
     output: Path | None, report: Path | None, kept: Path | None, overwrite: bool
 ) -> None:
     """Refuse before the work what could not be written after it."""
-    from hsitool.storage.atomic import refuse_existing
     from hsitool.storage.camera_files import check_camera_file
+    from hsitool.storage.corners import check_corner_list
+    from hsitool.storage.writers import refuse_twins
 
     if output is not None:
         check_camera_file(output, overwrite)
@@ -132,19 +149,34 @@ def _check_outputs(
 
         check_report(report, overwrite)
     if kept is not None:
-        refuse_existing([kept], overwrite)
-    named = [path.resolve() for path in (output, report, kept) if path is not None]
-    if len(set(named)) < len(named):
-        raise UsageError("two outputs have the same name: give each its own")
+        check_corner_list(kept, overwrite)
+    refuse_twins((), others=[path for path in (output, report, kept) if path is not None])
 
 
-def _tell(run: CalibrationRun, corners: Corners, quiet: bool) -> None:
-    """Notes on standard error: every image, every view left out, what was assumed."""
-    from hsitool.tasks.calib_summary import printable
+def _refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[Path]) -> None:
+    """Refuse to write over what is read, whatever `--overwrite` says."""
+    from hsitool.storage.images import list_images
 
+    read = {os.path.realpath(path) for path in list_images(inputs)}
+    for path in outputs:
+        if path is not None and os.path.realpath(path) in read:
+            raise UsageError(f"{path} is an input: give the output another name")
+
+
+def _keep(path: Path, corners: Corners, overwrite: bool, quiet: bool) -> None:
+    """Write the corner list before the fit, so that a fit that fails does not cost detections."""
+    from hsitool.storage.corners import write_corners
+
+    write_corners(path, corners.views, overwrite=overwrite)
+    count = len(corners.views)
+    note(f"{path}: holds the corners of {count} image{'' if count == 1 else 's'}", quiet)
+
+
+def _tell(run: CalibrationRun, quiet: bool) -> None:
+    """Notes on standard error: every view left out, what was assumed."""
     refused = (f"{view.name}: not used: {view.reason}" for view in run.calibration.refused)
-    for line in (*corners.notes, *refused, *run.calibration.warnings):
-        note(printable(line), quiet)
+    for line in (*refused, *run.calibration.warnings):
+        note(line, quiet)
     note(f"calibrated in {run.seconds:.2f} s", quiet)
 
 

@@ -53,7 +53,7 @@ Images = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="[IMAGE|FOLDER|CORNERS]...",
-        help="Images of the board, folders of them, or lists of corners (.csv, .json, .txt).",
+        help="Images of the board, folders of them, or lists of corners (.csv, .json).",
         show_default=False,
     ),
 ]
@@ -155,7 +155,10 @@ CameraFile = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Camera file: OpenCV's .yaml, or .json."),
 ]
 SingleF = Annotated[
-    bool, typer.Option("--single-f", help="The camera file has one focal length (fx px = fy py).")
+    bool,
+    typer.Option(
+        "--single-f", help="-o FILE and --json have the fit of one focal length (fx px = fy py)."
+    ),
 ]
 ReportOption = Annotated[
     Path | None,
@@ -163,7 +166,7 @@ ReportOption = Annotated[
 ]
 MaxRms = Annotated[
     float | None,
-    typer.Option("--max-rms", metavar="PX", min=0, help="Exit with 1 if the RMS is larger."),
+    typer.Option("--max-rms", metavar="PX", help="Exit with 1 if the RMS is larger."),
 ]
 RequireOption = Annotated[
     RequireName | None,

@@ -9,6 +9,7 @@ import traceback
 import warnings
 from types import FrameType
 
+from hsitool.cli.telling import tell
 from hsitool.errors import HsitoolError, HsitoolWarning
 
 CLOSED_PIPE = 141
@@ -19,6 +20,9 @@ STOPS = {
     signal.SIGHUP: "terminated: the terminal has gone",
 }
 """Signals that ask the process to end; its exit code is then 128 + their number."""
+
+INSIST_SECONDS = 0.02
+"""After this time it is seen whether a stop was swallowed on its way up."""
 
 
 class Stopped(BaseException):
@@ -36,6 +40,7 @@ def main() -> None:
             signal.signal(number, _stop)
     for variable in BLAS_THREADS:  # our own threads share the cores; BLAS must not add its own
         os.environ.setdefault(variable, "1")
+    _open_streams()
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     warnings.simplefilter("ignore")
@@ -43,9 +48,23 @@ def main() -> None:
     warnings.simplefilter("ignore" if quiet else "always", HsitoolWarning)
     warnings.showwarning = _warn
     _warned.clear()
-    code = _run(arguments, debug)
-    _deaf()  # the work is done or cleared away; a signal would only disturb the last words
+    _stops.clear()
+    try:
+        code = _run(arguments, debug)
+        _deaf()  # the work is done or cleared away; a signal would only disturb the last words
+    except Stopped as stop:
+        _deaf()
+        text = f"{STOPS[signal.Signals(stop.number)]}: no unfinished file is left"
+        code = _fail(text, 128 + stop.number, debug)
     sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Where the caller closed a stream, what is written to it goes nowhere, and into no file."""
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+            setattr(sys, name, os.fdopen(fd, "w", closefd=False))
 
 
 def _run(arguments: list[str], debug: bool) -> int:
@@ -55,10 +74,9 @@ def _run(arguments: list[str], debug: bool) -> int:
         # Nobody reads any more; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return CLOSED_PIPE
-    except Stopped as stop:
-        text = f"{STOPS[signal.Signals(stop.number)]}: no unfinished file is left"
-        return _fail(text, 128 + stop.number, debug)
     except Exception as error:
+        if _stops:  # as where NumPy is stopped while it loads, and says that it cannot be loaded
+            raise Stopped(_stops[0]) from error
         return _fail(*_told(error), debug)
 
 
@@ -92,7 +110,7 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
 def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"hsitool: error: {' '.join(message.split())}", file=sys.stderr)
+    tell(f"error: {message}")
     return code
 
 
@@ -103,26 +121,38 @@ def _warn(message: Warning | str, *_: object, **__: object) -> None:
     if str(message) in _warned:
         return  # as when a cube is looked at for several outputs
     _warned.add(str(message))
-    print(f"hsitool: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    tell(f"warning: {message}")
+
+
+_stops: list[int] = []
 
 
 def _stop(number: int, _: FrameType | None) -> None:
+    _stops.append(number)
     _deaf()  # once is enough: a second one must not disturb the clearing away
-    sys.unraisablehook = _again
+    sys.unraisablehook = _lost
+    signal.signal(signal.SIGALRM, lambda *_: _insist(number))
+    signal.setitimer(signal.ITIMER_REAL, INSIST_SECONDS, INSIST_SECONDS)
     raise Stopped(number)
 
 
-def _again(lost: sys.UnraisableHookArgs) -> None:
-    """Stop a little later where Python swallowed it, as in a callback of the import system."""
+def _lost(lost: sys.UnraisableHookArgs) -> None:
+    """Say nothing of a stop that Python swallowed, as in a weak reference's callback."""
     if not isinstance(lost.exc_value, Stopped):
         sys.__unraisablehook__(lost)
-        return
-    number = lost.exc_value.number
-    signal.signal(signal.SIGALRM, lambda *_: _stop(number, None))
-    signal.setitimer(signal.ITIMER_REAL, 0.005)
+
+
+def _insist(number: int) -> None:
+    """Stop again where the first one was swallowed, as some libraries do while they load."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__context__
+    if error is None:  # else it is on its way up, and files are being cleared away
+        raise Stopped(number)
 
 
 def _deaf() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for number in STOPS:
         signal.signal(number, _hear)  # SIG_IGN makes Python complain of a signal on its way
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hsitool.cli.telling import tell
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def written(target: Path, output: OutputOptions) -> None:
 def note(text: str, quiet: bool) -> None:
     """One line for the user on standard error."""
     if not quiet:
-        print(f"hsitool: {text}", file=sys.stderr)
+        tell(text)
 
 
 @contextmanager

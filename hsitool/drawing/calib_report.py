@@ -15,10 +15,10 @@ from hsitool.drawing import UNDATED, new_figure, require_matplotlib
 from hsitool.drawing.focal import draw_focal
 from hsitool.drawing.poses import draw_board, draw_coverage, draw_turns, draw_uncertainty
 from hsitool.drawing.residuals import draw_radius, draw_vectors, draw_views, view_rows
-from hsitool.errors import UsageError
+from hsitool.errors import UsageError, printable
 from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.texts import write_text
-from hsitool.tasks.calib_summary import printable, summary_rows, view_table
+from hsitool.tasks.calib_summary import summary_rows, view_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

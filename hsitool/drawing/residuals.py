@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hsitool.drawing import COLORS
-from hsitool.tasks.calib_summary import printable
+from hsitool.errors import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

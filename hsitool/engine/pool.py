@@ -17,10 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import wait
 from typing import TypeVar
 
 from hsitool.errors import DataError
+from hsitool.storage.atomic import undisturbed
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -70,7 +72,8 @@ def _results(
     pieces: Sequence[T],
     progress: Progress | None,
 ) -> Iterator[R]:
-    running: list[Future[R]] = [executor.submit(work, piece) for piece in pieces]
+    with undisturbed():  # a process that is only half started would be nobody's to end
+        running: list[Future[R]] = [executor.submit(work, piece) for piece in pieces]
     for done, future in enumerate(running, 1):
         yield future.result()
         if progress is not None:
@@ -98,7 +101,18 @@ def _workers(count: int, processes: bool) -> Iterator[Executor]:
 def _processes(count: int) -> ProcessPoolExecutor:
     # Not by fork: threads of this process may hold locks, which no child would ever open.
     context = multiprocessing.get_context("forkserver")
+    _start_server()
     return ProcessPoolExecutor(count, context, initializer=_begin)
+
+
+def _start_server() -> None:
+    """Start the server that forks the workers, deaf to the terminal before Python is up in it."""
+    resource_tracker.ensure_running()  # sees to itself, but lets signals through at its end
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _begin() -> None:

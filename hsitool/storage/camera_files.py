@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hsitool.errors import UsageError
+from hsitool.errors import UsageError, printable
 from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.texts import write_text
 
@@ -103,7 +103,7 @@ def _number(value: float | None) -> str:
 
 def _quoted(text: str) -> str:
     """A text on one line, in double quotes; what YAML has an escape for is escaped."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    shown = printable(" ".join(text.split()))
     plain = shown.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{plain}"'
 

@@ -30,17 +30,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsitool.errors import DataError
+from hsitool.errors import DataError, UsageError
+from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.texts import write_text
 
 FORMAT, VERSION = "hsitool corners", 1
+CSV, JSON = ENDINGS = (".csv", ".json")
+
 MOST_BYTES = 50_000_000
-"""Files above are refused unread: a calibration never needs the million points they hold."""
+MOST_POINTS = 500_000
+"""Files above are refused, the larger ones unread: a calibration never needs so much."""
 
 NEEDED = ("image", "columns", "rows", "point", "u", "v")
 PLACE = ("x", "y", "z")
 MOST_SIDE = 10**6
+COMMAS_A_POINT = 6
+"""In JSON, at most: one in `points`, two in `uv`, three in `xyz_mm`."""
+
 LARGEST = 1e9
+LONGEST_NAME = 1000
 Numbers = NDArray[np.float64]
 
 
@@ -65,8 +73,8 @@ def read_corners(path: Path) -> list[CornerView]:
         DataError: it is too large, does not read so, or holds points that cannot be.
     """
     text = _text(path)
-    read = _from_json if text.lstrip()[:1] in ("{", "[") else _from_csv
-    views = read(text, path)
+    is_json = path.suffix.lower() == JSON or text.lstrip()[:1] in ("{", "[")
+    views = (_from_json if is_json else _from_csv)(text, path)
     if not views:
         raise DataError(f"{path}: holds no points")
     if len({view.size for view in views}) > 1:
@@ -77,14 +85,35 @@ def read_corners(path: Path) -> list[CornerView]:
     return views
 
 
-def write_corners(path: Path, views: Iterable[CornerView], *, overwrite: bool = False) -> None:
-    """Write a corner list: JSON by the suffix `.json`, CSV otherwise; all digits are kept.
+def check_ending(path: Path) -> None:
+    """Refuse a name that is no corner list's.
 
     Raises:
-        UsageError: it exists and may not be overwritten.
+        UsageError: another ending than `.csv` and `.json`.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise UsageError(f"{path}: a corner list is {' or '.join(ENDINGS)}: name it so")
+
+
+def check_corner_list(path: Path, overwrite: bool = False) -> None:
+    """Refuse a corner list that could not be written in the end.
+
+    Raises:
+        UsageError: an unknown ending, the file exists, or its folder is missing.
+    """
+    check_ending(path)
+    refuse_existing([path], overwrite)
+
+
+def write_corners(path: Path, views: Iterable[CornerView], *, overwrite: bool = False) -> None:
+    """Write a corner list, as CSV or JSON by the name's ending; all digits are kept.
+
+    Raises:
+        UsageError: as `check_corner_list`.
         DataError: it cannot be written.
     """
-    write = _as_json if path.suffix.lower() == ".json" else _as_csv
+    check_corner_list(path, overwrite)
+    write = _as_json if path.suffix.lower() == JSON else _as_csv
     write_text(path, write(list(views)), overwrite=overwrite)
 
 
@@ -114,12 +143,8 @@ def read_point_files(
 
 def _plain_points(path: Path) -> Numbers:
     words = _text(path).replace(",", " ").split()
-    try:
-        numbers = np.array([float(word) for word in words])
-    except ValueError as error:
-        raise DataError(
-            f"{path}: {_quoted(error)} is not a number: points are `u v u v`"
-        ) from error
+    _refuse_more(len(words) // 2, path)
+    numbers = np.array([_number(word, float, str(path)) for word in words])
     if not len(numbers) or len(numbers) % 2:
         raise DataError(f"{path}: {len(numbers)} numbers are not pairs: points are `u v u v ...`")
     if not np.isfinite(numbers).all():
@@ -127,15 +152,20 @@ def _plain_points(path: Path) -> Numbers:
     return numbers.reshape(-1, 2)
 
 
-def _quoted(error: ValueError) -> str:
-    return str(error).rpartition(":")[2].strip()[:40]
+def _refuse_more(count: int, path: Path) -> None:
+    if count > MOST_POINTS:
+        raise DataError(
+            f"{path}: holds more than the {MOST_POINTS} points that a calibration can use: "
+            "keep fewer images or points"
+        )
 
 
 def _text(path: Path) -> str:
     """All of a small text file."""
     try:
         if not path.is_file():
-            raise DataError(f"{path}: there is no such file")
+            what = "is no plain file" if path.exists() else "there is no such file"
+            raise DataError(f"{path}: {what}")
         if (size := path.stat().st_size) > MOST_BYTES:
             raise DataError(
                 f"{path}: {size / 1e6:.0f} MB are more points than a calibration can use "
@@ -145,12 +175,14 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is no text file: give corners as CSV or JSON") from error
+        raise DataError(f"{path}: is no text in UTF-8: save the list so") from error
 
 
 def _check(view: CornerView, path: Path) -> None:
     """Refuse numbers that no image and board can give."""
     where = f"{path}: {view.name}" if path.name != view.name else str(path)
+    if len(view.name) > LONGEST_NAME:
+        raise DataError(f"{path}: an image's name of {len(view.name)} letters cannot be")
     if not all(1 <= side <= MOST_SIDE for side in view.size):
         raise DataError(f"{where}: an image of {view.size[0]}x{view.size[1]} pixels cannot be")
     numbers = view.uv if view.xyz_mm is None else np.hstack([view.uv, view.xyz_mm])
@@ -172,6 +204,7 @@ def _check(view: CornerView, path: Path) -> None:
 
 
 def _from_csv(text: str, path: Path) -> list[CornerView]:
+    _refuse_more(text.count("\n") - 1, path)
     rows = csv.reader(io.StringIO(text))
     try:
         header = [name.strip().lower() for name in next(rows, [])]
@@ -181,9 +214,12 @@ def _from_csv(text: str, path: Path) -> list[CornerView]:
                 f"{path}: the first line names no {', '.join(lacking)}: a corner list begins "
                 f"with {','.join(NEEDED)}"
             )
+        twice = [name for name in (*NEEDED, *PLACE) if header.count(name) > 1]
+        if twice:
+            raise DataError(f"{path}: the first line names {twice[0]} twice")
         return _grouped(rows, header, path)
     except csv.Error as error:
-        raise DataError(f"{path}: line {rows.line_num}: {error}") from error
+        raise DataError(f"{path}: line {rows.line_num} is no CSV: {error}") from error
 
 
 def _grouped(rows: Any, header: list[str], path: Path) -> list[CornerView]:
@@ -211,6 +247,8 @@ def _grouped(rows: Any, header: list[str], path: Path) -> list[CornerView]:
 
 def _number(text: str, kind: Callable[[str], Any], where: str) -> Any:
     try:
+        if "_" in text or not text.isascii():
+            raise ValueError  # Python would take 1_0 for 10
         value = kind(text)
     except ValueError:
         what = "a whole number" if kind is int else "a number"
@@ -229,39 +267,89 @@ def _view(
 
 
 def _from_json(text: str, path: Path) -> list[CornerView]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: is not JSON: {error}") from error
+    _refuse_more(text.count(",") // COMMAS_A_POINT, path)
+    content = _parsed(text, path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise DataError(f'{path}: is no corner list: it lacks "format": "{FORMAT}"')
-    if content.get("version") != VERSION:
-        raise DataError(f"{path}: version {content.get('version')} is not known, only {VERSION}")
+    version = content.get("version")
+    if version != VERSION:
+        raise DataError(f"{path}: version {str(version)[:40]} is not known, only {VERSION}")
     views = content.get("views")
     if not isinstance(views, list):
         raise DataError(f"{path}: has no list of views")
+    listed = [view.get("points") for view in views if isinstance(view, dict)]
+    _refuse_more(sum(len(points) for points in listed if isinstance(points, list)), path)
     read = [_view_of_json(item, f"{path}: view {n}") for n, item in enumerate(views, 1)]
     names = Counter(view.name for view in read)
     if len(names) < len(read):
-        raise DataError(f"{path}: {names.most_common(1)[0][0]} occurs twice")
+        raise DataError(f"{path}: {names.most_common(1)[0][0][:LONGEST_NAME]} occurs twice")
     return [view for view in read if len(view.ids)]
 
 
-def _view_of_json(item: Any, where: str) -> CornerView:
+def _parsed(text: str, path: Path) -> Any:
     try:
-        name, (columns, rows) = str(item["image"]), item["size"]
-        points, xyz = item["points"], item.get("xyz_mm")
-        if not all(type(n) is int and abs(n) < LARGEST for n in (columns, rows, *points)):
-            raise ValueError("sizes and points are whole numbers")
-        uv = np.array(item["uv"], np.float64).reshape(-1, 2)
-        place = None if xyz is None else np.array(xyz, np.float64).reshape(-1, 3)
-    except KeyError as error:
-        raise DataError(f"{where}: has no {error}") from error
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DataError(f"{where}: {error}") from error
-    if len(uv) != len(points) or (place is not None and len(place) != len(points)):
+        return json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: is not JSON: {error}") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise DataError(f"{path}: is nested too deeply for a corner list") from error
+    except ValueError as error:
+        raise DataError(f"{path}: holds a number of thousands of digits") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; of a key that occurs twice, Python would keep the last value silently."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        key = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise DataError(f'an object has the key "{key[:40]}" twice')
+    return found
+
+
+def _view_of_json(item: Any, where: str) -> CornerView:
+    if not isinstance(item, dict):
+        raise DataError(f"{where}: is no object with image, size, points and uv")
+    for key in ("image", "size", "points", "uv"):
+        if key not in item:
+            raise DataError(f'{where}: has no "{key}"')
+    name = item["image"]
+    if not isinstance(name, str):
+        raise DataError(f'{where}: "image" is no text')
+    size, points = _whole(item, "size", where), _whole(item, "points", where)
+    if len(size) != 2:
+        raise DataError(f'{where}: "size" is not [columns, rows]')
+    uv = _table(item, "uv", 2, where)
+    placed = item.get("xyz_mm") is not None
+    xyz = _table(item, "xyz_mm", 3, where) if placed else None
+    if len(uv) != len(points) or (xyz is not None and len(xyz) != len(points)):
         raise DataError(f"{where}: {len(points)} points, but {len(uv)} places uv or other xyz_mm")
-    return CornerView(name, (columns, rows), np.array(points, np.int64), uv, place)
+    return CornerView(name, (size[0], size[1]), np.array(points, np.int64), uv, xyz)
+
+
+def _whole(item: dict[str, Any], key: str, where: str) -> list[int]:
+    numbers = item[key]
+    if not isinstance(numbers, list) or not all(type(n) is int for n in numbers):
+        raise DataError(f'{where}: "{key}" is no list of whole numbers')
+    if not all(abs(n) < LARGEST for n in numbers):
+        raise DataError(f'{where}: "{key}" holds a number that is too large')
+    return numbers
+
+
+def _table(item: dict[str, Any], key: str, width: int, where: str) -> Numbers:
+    """(n, width) numbers; NaN and infinite ones are found with those of CSV lists."""
+    rows = item[key]
+    if not isinstance(rows, list) or not all(_is_row(row, width) for row in rows):
+        raise DataError(f'{where}: "{key}" is no list of rows of {width} numbers')
+    try:
+        return np.array(rows, np.float64).reshape(-1, width)
+    except OverflowError as error:
+        raise DataError(f'{where}: "{key}" holds a number that is too large') from error
+
+
+def _is_row(row: Any, width: int) -> bool:
+    return isinstance(row, list) and len(row) == width and {int, float} >= set(map(type, row))
 
 
 def _as_csv(views: Sequence[CornerView]) -> str:
@@ -271,8 +359,9 @@ def _as_csv(views: Sequence[CornerView]) -> str:
     rows.writerow([*NEEDED, *(PLACE if placed else ())])
     for view in views:
         table = view.uv if view.xyz_mm is None else np.hstack([view.uv, view.xyz_mm])
+        name = view.name.encode("utf-8", "replace").decode()  # a file's may be no Unicode
         for point, numbers in zip(view.ids.tolist(), table.tolist(), strict=True):
-            rows.writerow([view.name, *view.size, point, *map(repr, numbers)])
+            rows.writerow([name, *view.size, point, *map(repr, numbers)])
     return out.getvalue()
 
 

@@ -81,10 +81,12 @@ class Detections:
             DataError: none was found.
         """
         if not self.found:
+            circles = "circles" in self.board.target
+            counted = "circles along a row and down" if circles else "inner corners, not of squares"
             raise DataError(
                 f"no {self.board} {self.board.target} board found in "
                 f"{_count(len(self.views), 'image')} ({self.views[0]}): is --board the number of "
-                "inner corners, not of squares?"
+                f"{counted}?"
             )
 
     def corner_views(self) -> list[CornerView]:
@@ -156,18 +158,23 @@ def _look(
 ) -> BoardView:
     name, header = piece
     if isinstance(header, DataError):
-        return BoardView(name, "unreadable", None, missing(""), str(header))
+        return BoardView(name, "unreadable", None, missing(""), _why(header, name))
     turned = header.orientation != 1
     try:
         seen = detect(read_grey(header), board, recipe)
     except DataError as error:
-        return BoardView(name, "unreadable", header.size, missing(""), str(error), turned)
+        return BoardView(name, "unreadable", header.size, missing(""), _why(error, name), turned)
     status: Status = "found" if seen.found else "not found"
     reason = seen.reason
     if header.size != size:
         what = "shows the board, but has" if seen.found else "has"
         status, reason = "wrong size", f"{what} {_times(header.size)} pixels, not {_times(size)}"
     return BoardView(name, status, header.size, seen, reason, turned)
+
+
+def _why(error: DataError, name: str) -> str:
+    """Without the name that goes before."""
+    return str(error).partition(f"{name}: ")[2] or str(error)
 
 
 def _common_size(headers: Sequence[ImageHeader | DataError]) -> Size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -25,6 +26,9 @@ EQUAL = ("equal", "different_below_tolerance")
 """Verdicts by which the difference of fx and fy lies within the tolerance."""
 
 REQUIREMENTS = ("equal", "detectable")
+
+SMALLEST_PITCH_MM, LARGEST_PITCH_MM = 1e-4, 0.5
+PIXELS = "0.1um to 500um"
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,53 @@ class CalibSettings:
             raise UsageError("--pitch, --m and --sensor say the same thing: give one of them")
 
     def sensor(self, image_size: tuple[int, int]) -> Sensor:
-        """What is known of the pixels of images of that size."""
+        """What is known of the pixels of images of that size.
+
+        Raises:
+            UsageError: such pixels no sensor has.
+        """
+        found = Sensor(self.pitch_mm)
         if self.pixels_per_mm is not None:
-            return Sensor.from_pixels_per_mm(*self.pixels_per_mm)
+            found = Sensor.from_pixels_per_mm(*self.pixels_per_mm)
         if self.sensor_mm is not None:
-            return Sensor.from_size(*self.sensor_mm, image_size)
-        return Sensor(self.pitch_mm)
+            found = Sensor.from_size(*self.sensor_mm, image_size)
+        if found.pitch_mm is not None and not all(map(is_pixel, found.pitch_mm)):
+            option = "--sensor" if self.sensor_mm is not None else "--pitch or --m"
+            px, py = (f"{1e3 * pitch:.3g}" for pitch in found.pitch_mm)
+            raise UsageError(
+                f"{option} makes pixels of {px} x {py} um in images of {image_size[0]}x"
+                f"{image_size[1]} px, which no sensor has ({PIXELS}): check number and unit"
+            )
+        return found
 
     def tolerance(self, image_size: tuple[int, int]) -> float:
-        """Relative; delta moves a point at the left or right edge by half the width times delta."""
-        return self.tol if self.tol_edge_px is None else self.tol_edge_px / (image_size[0] / 2)
+        """Relative; delta moves a point at the left or right edge by half the width times delta.
+
+        Raises:
+            UsageError: it is larger than the image.
+        """
+        if self.tol_edge_px is None:
+            return self.tol
+        relative = self.tol_edge_px / (image_size[0] / 2)
+        if not relative < 1:
+            raise UsageError(
+                f"--tol {self.tol_edge_px:g}px is more than half of an image of {image_size[0]} px"
+            )
+        return relative
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a calibration has to keep: at most `max_rms` px, and `require` of the verdict."""
+
+    max_rms: float | None = None
+    require: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_rms is not None and not 0 < self.max_rms < math.inf:
+            raise UsageError(f"--max-rms {self.max_rms:g} is no limit: give px above 0, as 0.3")
+        if self.require not in (None, *REQUIREMENTS):
+            raise UsageError(f"--require '{self.require}' is neither equal nor detectable")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +135,11 @@ class CalibrationRun:
         """Standard errors in px of projected points on a grid over the frame."""
         seen = np.concatenate([view.image_px[view.used] for view in self.calibration.views])
         return projection_errors(self.calibration.reported.two, seen)
+
+
+def is_pixel(pitch_mm: float) -> bool:
+    """Whether pixels of cameras are so large."""
+    return SMALLEST_PITCH_MM <= pitch_mm <= LARGEST_PITCH_MM
 
 
 def refuse_scanner(scanner: str | None) -> None:
@@ -133,21 +179,15 @@ def calibrate_corners(corners: Corners, settings: CalibSettings | None = None) -
     return CalibrationRun(found, settings, corners, took)
 
 
-def failed_gates(run: CalibrationRun, max_rms: float | None, require: str | None) -> list[str]:
-    """What the user asked for and the calibration does not keep, a line each.
-
-    Raises:
-        UsageError: an unknown requirement.
-    """
+def failed_gates(run: CalibrationRun, gates: Gates) -> list[str]:
+    """What the user asked for and the calibration does not keep, a line each."""
     found, failed = run.calibration, []
-    if max_rms is not None and not found.rms_px <= max_rms:
-        failed.append(f"--max-rms {max_rms:g}: the RMS is {found.rms_px:.4g} px")
-    if require not in (None, *REQUIREMENTS):
-        raise UsageError(f"--require '{require}' is neither equal nor detectable")
-    if require == "equal" and (found.bad or found.verdict.key not in EQUAL):
+    if gates.max_rms is not None and not found.rms_px <= gates.max_rms:
+        failed.append(f"--max-rms {gates.max_rms:g}: the RMS is {found.rms_px:.4g} px")
+    if gates.require == "equal" and (found.bad or found.verdict.key not in EQUAL):
         said = "the fit is bad" if found.bad else f"the verdict is '{_words(found.verdict.key)}'"
         failed.append(f"--require equal: {said}")
-    if require == "detectable" and (found.bad or not found.detectable <= found.tol):
+    if gates.require == "detectable" and (found.bad or not found.detectable <= found.tol):
         said = f"{100 * found.detectable:.3g} % can be detected, not {100 * found.tol:.3g} %"
         failed.append(f"--require detectable: {'the fit is bad' if found.bad else said}")
     return failed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from hsitool.engine.pool import Progress
 from hsitool.errors import DataError, UsageError
@@ -12,14 +14,14 @@ from hsitool.maths.boards.board import Board
 from hsitool.maths.boards.detection import Method, Recipe
 from hsitool.maths.cameras.calibration_result import Refusal
 from hsitool.maths.cameras.camera import BoardView, Floats
-from hsitool.storage.corners import CornerView, read_corners, read_point_files
+from hsitool.storage.corners import ENDINGS, CornerView, read_corners, read_point_files
 from hsitool.storage.images import list_images
 from hsitool.tasks.boards import checked_against, find_boards
 
-LISTS = (".csv", ".json")
-"""Endings of corner lists; all other files are taken for images."""
-
+Kind = Literal["images", "lists", "points"]
+Tell = Callable[[str], None]
 NO_BOARD = "--board is needed: count inner corners, not squares, as in --board 9x6"
+PLACED = "leave out --board and --square"
 Size = tuple[int, int]
 
 
@@ -54,8 +56,6 @@ class Corners:
     board: Board | None
     unit: str
     refused: tuple[Refusal, ...] = ()
-    notes: tuple[str, ...] = ()
-    """A line for each image: found, not found, wrong size."""
     recipe: Recipe | None = None
     """How they were detected, None where they were read."""
 
@@ -79,21 +79,36 @@ class Corners:
         return places
 
 
-def read_source(source: Source, progress: Progress | None = None) -> Corners:
-    """Corners of a source.
+def kind_of(inputs: Sequence[Path], points: Path | None) -> Kind:
+    """What the inputs are: corner lists by their endings, all other files images.
+
+    Raises:
+        UsageError: images and lists are mixed.
+    """
+    if points is not None:
+        return "points"
+    lists = [path for path in inputs if path.suffix.lower() in ENDINGS]
+    if lists and len(lists) < len(inputs):
+        other = next(path for path in inputs if path not in lists)
+        raise UsageError(
+            f"{lists[0]} is a corner list, {other} is none: give images or lists, not both"
+        )
+    return "lists" if lists else "images"
+
+
+def read_source(
+    source: Source, progress: Progress | None = None, tell: Tell | None = None
+) -> Corners:
+    """Corners of a source; `tell` hears a line for each image: found, not found, wrong size.
 
     Raises:
         UsageError: no board is named, or images and lists are mixed.
         DataError: nothing can be read or found, or images differ in size.
     """
+    kind = kind_of(source.inputs, source.points)
     if source.points is not None:
         return _from_point_files(source, source.points)
-    lists = [path for path in source.inputs if path.suffix.lower() in LISTS]
-    if len(lists) == len(source.inputs):
-        return _listed(source)
-    if lists:
-        raise UsageError(f"{lists[0]} is a corner list: give images or lists, not both")
-    return _detected(source, progress)
+    return _listed(source) if kind == "lists" else _detected(source, progress, tell)
 
 
 def recipe_of(accurate: bool, window: int | None, eps_px: float | None) -> Recipe:
@@ -112,7 +127,7 @@ def recipe_of(accurate: bool, window: int | None, eps_px: float | None) -> Recip
     return chosen if eps_px is None else replace(chosen, eps_px=eps_px)
 
 
-def _detected(source: Source, progress: Progress | None) -> Corners:
+def _detected(source: Source, progress: Progress | None, tell: Tell | None) -> Corners:
     if source.board is None:
         list_images(source.inputs)  # an empty folder is the more useful thing to say
         raise UsageError(NO_BOARD)
@@ -124,11 +139,13 @@ def _detected(source: Source, progress: Progress | None) -> Corners:
         workers=source.workers,
         progress=progress,
     )
+    if tell is not None:
+        for view in found.views:
+            tell(str(view))  # before all that may fail, as it is the reason
     found.require_found()
     refused = tuple(Refusal(v.name, f"{v.status}: {v.reason}") for v in found.others)
-    notes = tuple(str(view) for view in found.views)
     views = tuple(found.corner_views())
-    return Corners(views, found.size, source.board, _unit(source), refused, notes, source.recipe)
+    return Corners(views, found.size, source.board, _unit(source), refused, source.recipe)
 
 
 def _unit(source: Source) -> str:
@@ -151,6 +168,8 @@ def _listed(source: Source) -> Corners:
         for path, view in read
     )
     placed = all(view.xyz_mm is not None for view in views)
+    if placed and not (source.board is None and source.square_mm is None):
+        raise UsageError(f"{source.inputs[0]} says itself where its points are: {PLACED}")
     return Corners(views, next(iter(sizes)), source.board, "mm" if placed else _unit(source))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from hsitool.errors import printable
 from hsitool.maths.cameras.calibration_result import BoardFit, Calibration, Fit, ViewResult
 from hsitool.tasks.calib import CalibrationRun
 
@@ -31,11 +32,6 @@ def with_error(value: float, se: float, *, sign: bool = False) -> str:
         return f"{value:{'+' if sign else ''}.6g}"
     places = min(max(1 - math.floor(math.log10(se)), 0), 12)
     return f"{value:{'+' if sign else ''}.{places}f} +- {se:.{places}f}"
-
-
-def printable(text: str) -> str:
-    """A name from a file on one line, without characters that a terminal or a page obeys."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def percent(value: float) -> str:

@@ -6,18 +6,28 @@ import math
 
 from hsitool.errors import UsageError
 from hsitool.maths.boards.board import UNITS_MM, Board, Target, parse_counts, parse_length_mm
+from hsitool.tasks.calib import PIXELS, is_pixel
 
-LARGEST_PITCH_MM = 0.5
-SMALLEST_PITCH_MM = 1e-4
+SMALLEST_MM, LARGEST_MM = 1e-3, 1e5
+"""Of squares; of sensors as well."""
+
+MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
+"""The micro sign and the Greek letter."""
 
 
 def length_mm(text: str, option: str) -> float:
     """Millimetres of `25mm`, `1in`, or a plain number of mm.
 
     Raises:
-        UsageError: no positive length.
+        UsageError: no length, or none that boards have.
     """
-    return parse_length_mm(text, option)
+    length = parse_length_mm(text, option)
+    if not SMALLEST_MM <= length <= LARGEST_MM:
+        raise UsageError(
+            f"{option} '{text}' is {length:g} mm, no side of a square or marker: "
+            "check number and unit, as in 25mm"
+        )
+    return length
 
 
 def board(
@@ -35,7 +45,7 @@ def board(
     if counts is None:
         return None
     columns, rows = parse_counts(counts)
-    marker_mm = None if marker is None else parse_length_mm(marker, "--marker")
+    marker_mm = None if marker is None else length_mm(marker, "--marker")
     side = 1.0 if square_mm is None else square_mm
     if marker_mm is not None and square_mm is None:
         raise UsageError("--marker needs --square as well: their ratio tells where the markers are")
@@ -60,12 +70,12 @@ def pitch_mm(text: str) -> tuple[float, float]:
     Raises:
         UsageError: no lengths, or none that pixels have.
     """
-    parts = text.split(",")
-    if len(parts) > 2:
-        raise UsageError(f"--pitch '{text}' has {len(parts)} lengths: give one, or x and y")
-    found = [parse_length_mm(part, "--pitch") for part in parts]
-    if not all(SMALLEST_PITCH_MM <= pitch <= LARGEST_PITCH_MM for pitch in found):
-        raise UsageError(f"--pitch '{text}' is no size of a pixel: write it as 3.45um")
+    found = _lengths(text.split(","))
+    if len(found) not in (1, 2) or not all(map(is_pixel, found)):
+        raise UsageError(
+            f"--pitch '{text}' is no size of a pixel ({PIXELS}), or of one along x and y: "
+            "write it as 3.45um or 3.45um,3.5um"
+        )
     return found[0], found[-1]
 
 
@@ -73,14 +83,17 @@ def pixels_per_mm(text: str) -> tuple[float, float]:
     """(mx, my) of `289.9` or `289.9,289.9`.
 
     Raises:
-        UsageError: not such numbers.
+        UsageError: no numbers, or none that sensors have.
     """
     try:
         found = [float(part) for part in text.split(",")]
     except ValueError:
         found = []
-    if len(found) not in (1, 2) or not all(0 < value < math.inf for value in found):
-        raise UsageError(f"--m '{text}' is not MX,MY: give pixels per mm along x and y")
+    if len(found) not in (1, 2) or not all(value > 0 and is_pixel(1 / value) for value in found):
+        raise UsageError(
+            f"--m '{text}' is no number of pixels per mm (2 to 10000), or one along x and one "
+            "along y: write it as 289.9 or 289.9,289.9"
+        )
     return found[0], found[-1]
 
 
@@ -88,15 +101,22 @@ def sensor_mm(text: str) -> tuple[float, float]:
     """Width and height of `6.78x5.43mm`.
 
     Raises:
-        UsageError: not two lengths.
+        UsageError: not two lengths, or none that sensors have.
     """
     lower = text.strip().lower().replace("×", "x")
     unit = next((u for u in sorted(UNITS_MM, key=len)[::-1] if lower.endswith(u)), "mm")
-    parts = [part.strip().removesuffix(unit) for part in lower.split("x")]
-    if len(parts) != 2:
-        raise UsageError(f"--sensor '{text}' is not WxH: write it as 6.78x5.43mm")
-    width, height = (parse_length_mm(part + unit, "--sensor") for part in parts)
-    return width, height
+    found = _lengths([part.strip().removesuffix(unit) + unit for part in lower.split("x")])
+    if len(found) != 2 or not all(SMALLEST_MM <= side <= LARGEST_MM for side in found):
+        raise UsageError(f"--sensor '{text}' is no WIDTHxHEIGHT: write it as 6.78x5.43mm")
+    return found[0], found[1]
+
+
+def _lengths(parts: list[str]) -> list[float]:
+    """In mm, `µm` included; none where one of them is no length."""
+    try:
+        return [parse_length_mm(part.translate(MICRO)) for part in parts]
+    except UsageError:
+        return []
 
 
 def tolerance(text: str) -> tuple[float, float | None]:

@@ -266,7 +266,71 @@ REFUSALS: dict[str, tuple[tuple[object, ...], int, str]] = {
     "camera file": ((*SAMPLE, "-o", "camera.xml"), WRONG_USE, "camera.xml: a camera file is"),
     "camera exists": ((*SAMPLE, "-o", "mine.yaml"), WRONG_USE, "mine.yaml exists"),
     "report file": ((*SAMPLE, "--report", "r.pdf"), WRONG_USE, "r.pdf: a report is a page"),
-    "same outputs": (("photos", *BOARD, "-o", "a.json", "--corners", "a.json"), WRONG_USE, "same"),
+    "same outputs": (
+        ("photos", *BOARD, "-o", "a.json", "--corners", "a.json"),
+        WRONG_USE,
+        "two outputs would be written to",
+    ),
+    "kept as text": (("photos", *BOARD, "--corners", "a.txt"), WRONG_USE, ".csv or .json: name"),
+    "kept in a photo": (
+        ("photos", *BOARD, "--corners", "photos/5.jpg", "--overwrite"),
+        WRONG_USE,
+        ".csv or .json: name",
+    ),
+    "list as text": (("--corners", "text.txt", *BOARD), WRONG_USE, ".csv or .json: name"),
+    "camera over its list": (
+        ("text.json", *BOARD, "-o", "./text.json", "--overwrite"),
+        WRONG_USE,
+        "text.json is an input",
+    ),
+    "report over an image": (
+        ("photos", "page.html", *BOARD, "--report", "page.html", "--overwrite"),
+        WRONG_USE,
+        "page.html is an input",
+    ),
+    "camera over points": (
+        ("text.txt", "--points", "text.json", "-o", "text.json", "--size", "9x9", "--overwrite"),
+        WRONG_USE,
+        "text.json is an input",
+    ),
+    "rms NaN": ((*SAMPLE, "--max-rms", "nan"), WRONG_USE, "--max-rms nan is no limit"),
+    "rms infinite": ((*SAMPLE, "--max-rms", "inf"), WRONG_USE, "--max-rms inf is no limit"),
+    "rms negative": ((*SAMPLE, "--max-rms", -1), WRONG_USE, "--max-rms -1 is no limit"),
+    "pitch 0": ((*SAMPLE, "--pitch", "0"), WRONG_USE, "--pitch '0' is no size of a pixel"),
+    "sensor half": ((*SAMPLE, "--sensor", "6x"), WRONG_USE, "--sensor '6x' is no WIDTHxHEIGHT"),
+    "sensor huge": ((*SAMPLE, "--sensor", "1e300x5mm"), WRONG_USE, "--sensor '1e300x5mm' is"),
+    "sensor in m": ((*SAMPLE, "--sensor", "6x5m"), WRONG_USE, "pixels of 4.69e+03 x 4.88e+03 um"),
+    "m NaN": ((*SAMPLE, "--m", "nan"), WRONG_USE, "--m 'nan' is no number of pixels per mm"),
+    "m huge": ((*SAMPLE, "--m", "1e300,200"), WRONG_USE, "--m '1e300,200' is no number"),
+    "square huge": ((DATA, "--board", "9x6", "--square", "1e300mm"), WRONG_USE, "--square '1e300"),
+    "tolerance huge": ((*SAMPLE, "--tol", "1e300px"), WRONG_USE, "more than half of an image"),
+    "single p": ((*SAMPLE, "--model", "fisheye", "--no-tangential"), WRONG_USE, "no p1 and p2"),
+    "size of images": (("photos", *BOARD, "--size", "9x9"), WRONG_USE, "--size has no effect"),
+    "board and points": (
+        ("text.txt", *BOARD, "--points", "text.txt", "--size", "9x9"),
+        WRONG_USE,
+        "--board has no effect here: the file of --points",
+    ),
+    "markers of a chessboard": (
+        ("photos", *BOARD, "--dict", "DICT_4X4_50"),
+        WRONG_USE,
+        "--dict has no effect here: only a charuco board",
+    ),
+    "recipe for circles": (
+        ("photos", *BOARD, "--target", "circles", "--subpix-window", 5),
+        WRONG_USE,
+        "--subpix-window has no effect here: only chessboards",
+    ),
+    "circles not found": (
+        ("photos/grey.png", *BOARD, "--target", "circles"),
+        BAD_DATA,
+        "is --board the number of circles",
+    ),
+    "board of a placed list": (
+        ("placed.csv", "--square", "5mm"),
+        WRONG_USE,
+        "leave out --board and --square",
+    ),
     "two recipes": (
         ("photos", *BOARD, "--accurate", "--subpix-window", 5),
         WRONG_USE,
@@ -274,7 +338,11 @@ REFUSALS: dict[str, tuple[tuple[object, ...], int, str]] = {
     ),
     "eps": (("photos", *BOARD, "--subpix-eps", 0), WRONG_USE, "--subpix-eps 0"),
     "points, no size": (("text.png", "--points", "text.csv"), WRONG_USE, "--size 640x480"),
-    "marker alone": (("photos", "--board", "9x6", "--marker", "9mm"), WRONG_USE, "--square"),
+    "marker alone": (
+        ("photos", "--board", "9x6", "--target", "charuco", "--marker", "9mm"),
+        WRONG_USE,
+        "--square",
+    ),
     "charuco, no marker": (("photos", *BOARD, "--target", "charuco"), WRONG_USE, "--marker"),
 }
 
@@ -287,6 +355,9 @@ def place(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     (tmp_path / "photos").symlink_to(photos)
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "text.csv").write_text("no,list\n1,2\n")
+    (tmp_path / "placed.csv").write_text("image,columns,rows,point,u,v,x,y,z\na,9,9,0,1,1,0,0,0\n")
+    for name in ("text.txt", "text.json", "page.html"):
+        (tmp_path / name).write_text("1 2")
     (tmp_path / "mine.yaml").write_text("mine")
     lines = DATA.read_text("utf-8").splitlines()
     lines[5] = re.sub(r"[\d.]+$", "nan", lines[5])
@@ -304,6 +375,69 @@ def test_what_cannot_be_done_is_refused_in_one_line(case: str, place: Path) -> N
     found, line = error_of(*arguments)
     assert (found, said in line) == (code, True), line
     assert sorted(path.name for path in place.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--accurate",),
+        ("--subpix-window", 5),
+        ("--subpix-eps", 0.1),
+        ("--resize-ok",),
+        ("--dict", "DICT_5X5_1000"),
+        ("--marker", "5mm"),
+        ("--target", "charuco"),
+    ],
+)
+def test_options_of_detection_are_refused_with_lists(option: tuple[object, ...]) -> None:
+    code, line = error_of(*SAMPLE, *option)
+    assert code == WRONG_USE
+    assert f"error: {option[0]} has no effect here: " in line
+
+
+def test_what_was_seen_is_told_before_a_fit_that_fails(place: Path) -> None:
+    """And what was detected is kept, which is told as well."""
+    none = run("calib", "photos/grey.png", "text.png", "--board", "7x5")
+    assert none.code == BAD_DATA
+    grey, text, error = none.err.splitlines()
+    assert grey.startswith("hsitool: grey.png: not found")
+    assert text.startswith("hsitool: text.png: unreadable: ")
+    assert error.startswith("hsitool: error: no 7x5 chess board found in 2 images")
+    one = run("calib", "photos/grey.png", *BOARD, "--corners", "kept.csv")
+    assert one.code == BAD_DATA
+    *_, found, kept, error = one.err.splitlines()
+    assert (found, kept) == (
+        "hsitool: grey.png: found",
+        "hsitool: kept.csv: holds the corners of 1 image",
+    )
+    assert error.startswith("hsitool: error: ")
+    again = run("calib", "kept.csv", *BOARD)
+    assert (again.code, again.err) == (BAD_DATA, f"{error}\n")
+
+
+def test_a_damaged_image_is_named_once(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.jpg").write_bytes((photos / "5.jpg").read_bytes()[:5000])
+    answer = done("calib", photos, tmp_path / "cut.jpg", *BOARD, "--tol", "1%")
+    (line,) = (line for line in answer.err.splitlines() if "cut.jpg" in line)
+    assert line.startswith("hsitool: cut.jpg: unreadable: ")
+    assert line.count("cut.jpg") == 1
+
+
+def test_one_focal_length_without_a_file_is_told() -> None:
+    answer = done("calib", *SAMPLE, "--single-f")
+    assert "hsitool: --single-f is for -o FILE and --json" in answer.err
+    assert "--single-f" not in done("calib", *SAMPLE, "--single-f", "--json").err
+
+
+def test_errors_and_notes_cannot_command_a_terminal(photos: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "\x1b[31m\x07.jpg"
+    odd.write_bytes(b"no image")
+    answer = done("calib", photos, odd, *BOARD, "--tol", "1%")
+    assert "?[31m?.jpg: unreadable" in answer.err
+    failed = run("calib", odd, *BOARD)
+    assert failed.code == BAD_DATA
+    assert failed.err.startswith("hsitool: error: ")
+    assert not {"\x1b", "\x07"} & set(answer.err + failed.err)
 
 
 def test_an_unreadable_image_among_others_is_named(place: Path) -> None:

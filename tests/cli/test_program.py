@@ -12,7 +12,7 @@ import pytest
 
 import hsitool
 
-VERBS = ("info", "convert", "diff", "band", "spectrum", "smooth", "tune")
+VERBS = ("info", "convert", "diff", "band", "spectrum", "smooth", "tune", "calib")
 HELP_SECONDS = 0.25
 """CPU time that a page of help may take."""
 
@@ -145,6 +145,38 @@ def test_completion_completes() -> None:
     assert answer.stdout.split() == ["smooth"], answer.stderr
 
 
+SWALLOWS = """
+import os, signal, sys, time
+import hsitool.cli.main as program
+
+def swallow(*_):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+    except BaseException:
+        {then}
+    try:
+        time.sleep(10)
+    finally:
+        time.sleep(0.2)
+        print("cleared away")
+    return 0
+
+program._carry_out = swallow
+program.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "cleared"), [("pass", "cleared away\n"), ("raise ImportError from None", "")]
+)
+def test_a_stop_that_a_library_swallows_stops_all_the_same(then: str, cleared: str) -> None:
+    words = [sys.executable, "-c", SWALLOWS.format(then=then)]
+    answer = subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
+    assert (answer.returncode, answer.stdout) == (143, cleared)
+    assert answer.stderr == "hsitool: error: terminated: no unfinished file is left\n"
+
+
 @pytest.fixture
 def many_bands(tmp_path: Path) -> Path:
     """A cube whose report is longer than a pipe holds."""
@@ -183,6 +215,23 @@ def test_a_full_standard_output_is_an_error(many_bands: Path) -> None:
     assert answer.returncode == 3
     assert "No space left" in answer.stderr
     assert answer.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full"])
+def test_an_answer_needs_no_standard_error(closing: str) -> None:
+    list_ = Path(__file__).resolve().parents[2] / "data" / "corners.csv"
+    line = f"'{sys.executable}' -m hsitool calib '{list_}' --board 9x6 {closing}"
+    answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith("fx and fy are equal")
+
+
+def test_a_gate_needs_no_standard_output() -> None:
+    list_ = Path(__file__).resolve().parents[2] / "data" / "corners.csv"
+    line = f"'{sys.executable}' -m hsitool calib '{list_}' --board 9x6 -q --max-rms 0.1 >&-"
+    answer = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("hsitool: --max-rms 0.1: the RMS is")
 
 
 def test_standard_error_holds_one_line_and_no_words_of_gdal(tmp_path: Path) -> None:

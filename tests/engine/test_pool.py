@@ -38,6 +38,38 @@ if __name__ == "__main__":
         sys.exit(143)
 """
 
+STARTING = """
+import os, signal, sys, time
+from multiprocessing import forkserver, util
+from hsitool.engine.pool import map_in_order
+
+def stop(number, _):
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+def signalled(module, name):
+    plain = getattr(module, name)
+
+    def first_then_signal(*words):
+        given = plain(*words)
+        if "{word}" in str(words):
+            setattr(module, name, plain)
+            {send}
+        return given
+
+    setattr(module, name, first_then_signal)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    signalled({module}, "{name}")
+    try:
+        map_in_order(abs, range(20), workers=2, processes=True)
+    except KeyboardInterrupt:
+        sys.exit(143)
+"""
+"""Is signalled in the midst of a start: of the server of processes, or of a process."""
+
 
 @KINDS
 def test_results_are_in_order_with_progress(processes: bool) -> None:
@@ -120,6 +152,28 @@ def test_no_child_outlives_a_signal(number: int, to_group: bool, tmp_path: Path)
     assert run.returncode == (-9 if number == signal.SIGKILL else 143)
     assert complaints == "" or number == signal.SIGKILL
     wait_until(lambda: not any(alive(int(path.name)) for path in mark.iterdir()))
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "send"),
+    [
+        *[
+            ("util.spawnv_passfds", "forkserver", f"time.sleep({s}); os.killpg(0, signal.SIGINT)")
+            for s in (0.005, 0.01, 0.02)  # Python is starting in the server
+        ],
+        ("forkserver.connect_to_new_process", "", "os.kill(os.getpid(), signal.SIGTERM)"),
+    ],
+)
+def test_a_signal_that_meets_a_start_leaves_no_complaint(
+    name: str, word: str, send: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "starting.py"
+    module, _, function = name.partition(".")
+    script.write_text(STARTING.format(module=module, name=function, word=word, send=send))
+    words = [sys.executable, str(script)]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True) as run:
+        complaints = run.communicate(timeout=20)[1]
+    assert (run.returncode, complaints) == (143, "")
 
 
 def alive(pid: int) -> bool:

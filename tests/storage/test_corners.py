@@ -13,6 +13,7 @@ from hsitool.errors import DataError, UsageError
 from hsitool.storage import corners
 from hsitool.storage.corners import CornerView, read_corners, read_point_files, write_corners
 
+WORDS_OF_PYTHON = ("NoneType", "'NoneType'", "dtype", "float", "int", "float()")
 HEAD = "image,columns,rows,point,u,v"
 
 
@@ -70,8 +71,18 @@ def test_a_list_by_another_program(tmp_path: Path) -> None:
         (f"{HEAD}\na,64,48,7,1,1\nb,48,64,8,2,2", "several sizes"),
         (f"{HEAD}\na,0,48,7,1,1", "cannot be"),
         (f"{HEAD}\na,64,48,7,1,500", "far outside of 64x48"),
+        (f"{HEAD}\na,64,48,1_0,1,1", "'1_0' is not a whole number"),
+        (f"{HEAD}\na,64,48,0,1_0,1", "'1_0' is not a number"),
+        (f"{HEAD}\na,64,48,\u0663,1,1", "is not a whole number"),
+        (f"{HEAD},u\na,64,48,0,1,1,1", "names u twice"),
+        (f'{HEAD}\n"' + "a" * 200_000, "line 2 is no CSV"),
+        (f"{HEAD}\n" + "a,64,48,0,1,1\n" * 500_001, "more than the 500000 points"),
+        (f"{HEAD}\n{'a' * 2000},64,48,0,1,1", "name of 2000 letters"),
         (f"{HEAD},x,y,z\na,64,48,7,1,5,1,nan,0", "NaN"),
         ("{", "is not JSON"),
+        ("[" * 10**6, "nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "thousands of digits"),
+        ('{"version": 1, "version": 1}', 'the key "version" twice'),
         ("[1]", "is no corner list"),
         ('{"format": "hsitool corners", "version": 9}', "version 9"),
         ('{"format": "hsitool corners", "version": 1}', "no list of views"),
@@ -91,7 +102,17 @@ def test_lists_that_cannot_serve(lines: str, said: str, tmp_path: Path) -> None:
     [
         ({"points": [0]}, "1 points, but 2"),
         ({"points": [0, 0]}, "occurs 2 times"),
-        ({"points": [0, 1.5]}, "whole numbers"),
+        ({"points": [0, 1.5]}, '"points" is no list of whole numbers'),
+        ({"points": [0, True]}, '"points" is no list of whole numbers'),
+        ({"points": None}, '"points" is no list of whole numbers'),
+        ({"points": [0, 10**30]}, '"points" holds a number that is too large'),
+        ({"image": None}, '"image" is no text'),
+        ({"size": [64]}, '"size" is not'),
+        ({"size": [64, float("nan")]}, '"size" is no list of whole numbers'),
+        ({"uv": [[1, 2], ["3", 3]]}, '"uv" is no list of rows of 2 numbers'),
+        ({"uv": [[1, 2], [10**400, 3]]}, '"uv" holds a number that is too large'),
+        ({"uv": [1, 2, 3, 4]}, '"uv" is no list of rows of 2 numbers'),
+        ({"xyz_mm": [[0, 0], [1, 1]]}, '"xyz_mm" is no list of rows of 3 numbers'),
         ({"uv": [[1, 2], [float("nan"), 3]]}, "point 1 is NaN"),
         ({"uv": [[1, 2], [3]]}, "view 1"),
         ({"uv": "x"}, "view 1"),
@@ -104,8 +125,58 @@ def test_json_views_that_cannot_be(change: dict[str, object], said: str, tmp_pat
     view = {"image": "a", "size": [64, 48], "points": [0, 1], "uv": [[1, 2], [3, 4]]} | change
     path = tmp_path / "corners.json"
     path.write_text(json.dumps({"format": "hsitool corners", "version": 1, "views": [view]}))
+    with pytest.raises(DataError, match=said) as caught:
+        read_corners(path)
+    assert not set(WORDS_OF_PYTHON) & set(str(caught.value).split())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("null", "is no corner list"),
+        ("", "is not JSON"),
+        ("image,columns", "is not JSON"),
+        ('{"format": "hsitool corners", "version": 1, "views": [null]}', "view 1: is no object"),
+        ('{"format": "hsitool corners", "version": 1, "views": [{}]}', 'view 1: has no "image"'),
+    ],
+)
+def test_a_json_list_is_told_by_its_name(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "corners.json"
+    path.write_text(text)
     with pytest.raises(DataError, match=said):
         read_corners(path)
+
+
+def test_json_lists_of_many_points_are_refused(tmp_path: Path) -> None:
+    view = {"image": "a", "size": [1, 1], "points": [0] * 500_001, "uv": []}
+    path = tmp_path / "corners.json"
+    path.write_text(json.dumps({"format": "hsitool corners", "version": 1, "views": [view]}))
+    with pytest.raises(DataError, match="more than the 500000 points that a calibration can use"):
+        read_corners(path)
+
+
+def test_json_lists_of_ten_million_points_are_refused_unparsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "corners.json"
+    path.write_text("[" + "[0,0]," * (10**7 // 2) + "0]")
+    monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("it was parsed"))
+    with pytest.raises(DataError, match="more than the 500000 points"):
+        read_corners(path)
+
+
+@pytest.mark.parametrize("name", ["corners.txt", "corners", "photo.jpg", "corners.csv.gz"])
+def test_lists_that_could_not_be_read_are_not_written(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a corner list is \.csv or \.json"):
+        write_corners(tmp_path / name, [], overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_are_no_unicode_are_written(tmp_path: Path) -> None:
+    view = CornerView("\udcff.jpg", (64, 48), np.arange(1), np.ones((1, 2)))
+    for name, back in (("a.csv", "?.jpg"), ("a.json", "\udcff.jpg")):
+        write_corners(tmp_path / name, [view])
+        assert read_corners(tmp_path / name)[0].name == back
 
 
 def test_json_views_of_one_name(tmp_path: Path) -> None:
@@ -132,8 +203,10 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "corners.csv"
     with pytest.raises(DataError, match="no such file"):
         read_corners(path)
+    with pytest.raises(DataError, match="is no plain file"):
+        read_corners(tmp_path)
     path.write_bytes(b"\xff\xfe\x80")
-    with pytest.raises(DataError, match="no text file"):
+    with pytest.raises(DataError, match="no text in UTF-8"):
         read_corners(path)
 
 

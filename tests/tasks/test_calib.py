@@ -21,6 +21,7 @@ from hsitool.tasks import calib_words as words
 from hsitool.tasks.calib import (
     CalibrationRun,
     CalibSettings,
+    Gates,
     calibrate_corners,
     failed_gates,
     refuse_scanner,
@@ -97,8 +98,9 @@ def test_zhang_as_published(shared_data: Path) -> None:
 
 def test_udacity_is_not_separable(shared_data: Path) -> None:
     source = Source((shared_data / "udacity_camera_cal",), Board(9, 6), resize_ok=True)
-    corners = read_source(source)
-    shown = [line for line in corners.notes if "not found" not in line]
+    told: list[str] = []
+    corners = read_source(source, tell=told.append)
+    shown = [line for line in told if "not found" not in line]
     assert len(shown) >= 17
     assert all(line.endswith(": found") or "shows the board" in line for line in shown)
     assert {r.name for r in corners.refused} >= {f"calibration{n}.jpg" for n in (1, 5, 7, 15)}
@@ -190,17 +192,19 @@ def scene_corners(**changed: Any) -> Corners:
 def test_gates() -> None:
     run = calibrate_corners(scene_corners(noise_px=0.1, roll="half"))
     assert run.calibration.verdict.key == "equal"
-    assert failed_gates(run, None, None) == failed_gates(run, 0.2, "equal") == []
-    assert failed_gates(run, 1.0, "detectable") == []
-    (said,) = failed_gates(run, 0.1, "equal")
+    assert failed_gates(run, Gates(None, None)) == failed_gates(run, Gates(0.2, "equal")) == []
+    assert failed_gates(run, Gates(1.0, "detectable")) == []
+    (said,) = failed_gates(run, Gates(0.1, "equal"))
     assert said.startswith("--max-rms 0.1: the RMS is 0.1")
     with pytest.raises(UsageError, match="neither equal nor detectable"):
-        failed_gates(run, None, "perfect")
+        failed_gates(run, Gates(None, "perfect"))
 
 
 def test_gates_on_views_that_tell_little() -> None:
     run = calibrate_corners(scene_corners(views=8, noise_px=0.5))
-    equal, detectable = (failed_gates(run, None, word)[0] for word in ("equal", "detectable"))
+    equal, detectable = (
+        failed_gates(run, Gates(None, word))[0] for word in ("equal", "detectable")
+    )
     assert equal.startswith("--require equal: the verdict is 'too few views'")
     assert detectable.startswith("--require detectable: ")
 
@@ -210,7 +214,7 @@ def test_a_precise_small_difference_passes_the_gate() -> None:
         scene_corners(views=30, noise_px=0.05, ratio=1.0005, roll="half"), CalibSettings(tol=2e-3)
     )
     assert run.calibration.verdict.key == "different_below_tolerance"
-    assert failed_gates(run, None, "equal") == []
+    assert failed_gates(run, Gates(None, "equal")) == []
 
 
 def test_an_edge_tolerance_is_half_the_width() -> None:
@@ -325,6 +329,7 @@ def test_numbers_in_a_list_need_a_board(tmp_path: Path) -> None:
 
 
 def test_what_options_mean() -> None:
+    assert words.pitch_mm("3.45\u00b5m,3.45\u03bcm") == words.pitch_mm("3.45um")
     assert words.pitch_mm("3.45um") == pytest.approx((0.00345, 0.00345))
     assert words.pitch_mm("3.45um,0.0035mm") == pytest.approx((0.00345, 0.0035))
     assert words.pixels_per_mm("200,250") == (200, 250)

@@ -8,16 +8,23 @@ places. Other scenes have saddles, too, but hardly such rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.maths.boards.corners import Grey
-
-Floats = NDArray[Any]
-Complex = NDArray[np.complex128]
+from hsitool.maths.boards.lattice import (
+    NEIGHBOURS,
+    Complex,
+    Flags,
+    Floats,
+    Near,
+    holds_board,
+    nearest,
+    rows_through,
+)
 
 FINE_PIXELS, COARSE_PIXELS = 500_000, 1_000_000
 """Up to the one, images are looked at in full size, too, as their squares may be small; from the
@@ -30,18 +37,11 @@ CANDIDATES, MOST_CANDIDATES = 6, 1500
 LOPSIDED = 0.85
 """Largest sum over difference of a saddle's two curvatures; seen aslant, they are not opposite."""
 
-NEIGHBOURS = 10
-STRAIGHT = 0.2
-"""How far from the midpoint of its two neighbours a saddle may be, in distances of these."""
-
 OPPOSITE = -0.5
 """Cosine, at most, between the Hessians of neighbours: the one is the other's negative."""
 
 ALONG_EDGE = 0.75
 """Curvature, at most, towards a neighbour, in units of the difference: an edge leads there."""
-
-TWO_WAYS = 0.85
-"""Cosine, at most, between the directions of the two rows that meet in a saddle."""
 
 WEAK = 0.1
 """Response of saddles that are passed over, beside that of the strongest."""
@@ -58,12 +58,22 @@ def may_hold_chessboard(image: Grey, half: Grey, shape: tuple[int, int]) -> bool
 
     `half` is the image at half size, which the caller needs anyway.
     """
-    most = min(CANDIDATES * shape[0] * shape[1], MOST_CANDIDATES)
+    return any(_shows(level, shape) for level in _levels(image, half))
+
+
+def _shows(image: Grey, shape: tuple[int, int]) -> bool:
+    """Whether rows of saddles meet often enough, and their lattice is the whole board."""
+    saddles = _saddles(image, min(CANDIDATES * shape[0] * shape[1], MOST_CANDIDATES))
+    if len(saddles.places) <= NEIGHBOURS:
+        return False
+    near = nearest(saddles.places)
+    fits = _fits(saddles, near)
+    rows = rows_through(near, fits)
     least = max(1.0, min(ENOUGH * (shape[0] - 2) * (shape[1] - 2), ENOUGH * MOST_CANDIDATES / 2))
-    return any(crossings(level, most) >= least for level in levels(image, half))
+    return rows.crossings >= least and holds_board(near, fits, rows, saddles.strength, shape)
 
 
-def levels(image: Grey, half: Grey) -> Iterator[Grey]:
+def _levels(image: Grey, half: Grey) -> Iterator[Grey]:
     """The image at the sizes that are looked at, the smallest first."""
     if image.size >= COARSE_PIXELS:
         yield _reduced(half, 4, cv2.INTER_LINEAR)  # area means would cost more than all the rest
@@ -79,40 +89,33 @@ def _reduced(image: Grey, times: int, by: int) -> Grey:
     return np.asarray(reduced, np.uint8)
 
 
-def crossings(image: Grey, most: int) -> int:
-    """In how many of the `most` strongest saddles two rows of saddles meet."""
-    places, turns, sums = _saddles(image, most)
-    if len(places) < NEIGHBOURS + 1:
-        return 0
-    near = _nearest(places)
-    steps = places[near] - places[:, None]
-    length = np.abs(steps)
-    ways = steps / length
-    alike = (turns[near] * turns.conj()[:, None]).real + sums[near] * sums[:, None]
-    alike /= np.sqrt((1 + sums[near] ** 2) * (1 + sums[:, None] ** 2))
-    towards = sums[:, None] + (ways**2 * turns.conj()[:, None]).real
-    fits = (alike < OPPOSITE) & (np.abs(towards) < ALONG_EDGE)
-    gap = np.abs(steps[:, :, None] + steps[:, None])
-    even = gap < STRAIGHT * (length[:, :, None] + length[:, None])
-    in_row = (even & fits[:, :, None] & fits[:, None]).any(axis=2)
-    cosine = np.abs((ways[:, :, None] * ways.conj()[:, None]).real)
-    meets = in_row[:, :, None] & in_row[:, None] & (cosine < TWO_WAYS)
-    return int(meets.any(axis=(1, 2)).sum())
-
-
-def _nearest(places: Complex) -> NDArray[np.intp]:
-    """Indices (n, NEIGHBOURS) of the nearest other places. (SciPy's tree takes 0.2 s to import.)"""
-    distance = np.abs(places[:, None] - places)
-    np.fill_diagonal(distance, np.inf)
-    return np.argpartition(distance, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-
-
-def _saddles(image: Grey, most: int) -> tuple[Complex, Complex, Floats]:
-    """Places u + iv (n,) of the strongest saddles, and their Hessians: turns (n,), sums (n,).
+@dataclass(frozen=True)
+class Saddles:
+    """Places u + iv (n,) of saddles, the strength of their response, and their Hessians.
 
     A turn is exp(2ia) with the angle a of the larger curvature, a sum that of both curvatures over
     their difference: along the direction w, the second derivative is as sum + Re(w^2 conj(turn)).
     """
+
+    places: Complex
+    strength: Floats
+    turns: Complex
+    sums: Floats
+
+
+def _fits(saddles: Saddles, near: Near) -> Flags:
+    """Which neighbours (n, m) have black and white changed, and an edge that leads to them."""
+    turns, sums = saddles.turns, saddles.sums
+    there = near.indices
+    alike = (turns[there] * turns.conj()[:, None]).real + sums[there] * sums[:, None]
+    alike /= np.sqrt((1 + sums[there] ** 2) * (1 + sums[:, None] ** 2))
+    ways = near.steps / np.abs(near.steps)
+    towards = sums[:, None] + (ways**2 * turns.conj()[:, None]).real
+    return np.asarray((alike < OPPOSITE) & (np.abs(towards) < ALONG_EDGE))
+
+
+def _saddles(image: Grey, most: int) -> Saddles:
+    """The strongest saddles of an image."""
     smooth = cv2.GaussianBlur(image, (5, 5), 1.2)
     xx, yy, xy = (
         cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=3) for order in ((2, 0), (0, 2), (1, 1))
@@ -121,15 +124,18 @@ def _saddles(image: Grey, most: int) -> tuple[Complex, Complex, Floats]:
     size = cv2.magnitude(across, mixed)
     strength = size - np.abs(common) / LOPSIDED
     peak = cv2.dilate(strength, np.ones((5, 5), np.uint8))
-    row, column = np.nonzero((strength == peak) & (strength > FAINT))
-    best = _strongest(strength[row, column], most)
-    at = row[best], column[best]
-    turns = (across[at] + 1j * mixed[at]) / size[at]
-    return column[best] + 1j * row[best], turns.astype(np.complex128), common[at] / size[at]
+    peaks = np.flatnonzero((strength == peak) & (strength > FAINT))
+    best = peaks[_strongest(strength.ravel()[peaks], most)]
+    at = row, column = np.divmod(best, image.shape[1])
+    turns = ((across[at] + 1j * mixed[at]) / size[at]).astype(np.complex128)
+    return Saddles(column + 1j * row, strength[at], turns, common[at] / size[at])
 
 
 def _strongest(strength: Floats, most: int) -> NDArray[np.intp]:
     """The `most` strongest, without those that are weak beside as many as a board has."""
-    falling = np.argsort(-strength)[:most]
+    if not len(strength):
+        return np.empty(0, np.intp)
+    kept = np.argpartition(-strength, min(most, len(strength) - 1))[:most]
+    falling = kept[np.argsort(-strength[kept])]
     corners = strength[falling[: most // CANDIDATES]]
-    return falling[strength[falling] > WEAK * np.median(corners)] if len(corners) else falling
+    return np.asarray(falling[strength[falling] > WEAK * np.median(corners)], np.intp)

@@ -79,7 +79,11 @@ def _charuco_detector(board: Board) -> Any:
             f"{board.dictionary} has {len(markers.bytesList)} markers, a {board} charuco board "
             f"needs {needed}: name the dictionary that was printed"
         )
-    pattern = cv2.aruco.CharucoBoard(size, board.square_mm, board.marker_mm or 0.0, markers)
+    # A candidate is compared with each marker, which takes most of the time: with those printed.
+    printed = cv2.aruco.Dictionary(
+        markers.bytesList[:needed], markers.markerSize, markers.maxCorrectionBits
+    )
+    pattern = cv2.aruco.CharucoBoard(size, board.square_mm, board.marker_mm or 0.0, printed)
     pattern.setLegacyPattern(board.legacy)
     return cv2.aruco.CharucoDetector(pattern)
 

@@ -30,8 +30,8 @@ class BoardView:
     """What became of an image: `reason` says in words why it does not serve.
 
     `size` is (columns, rows) of the image, None where it could not be read. An image of wrong size
-    is searched as well, so `detection` may hold points. `turned`: EXIF orientation was applied, so
-    that u and v are not the sensor's columns and rows.
+    is searched as well, so `detection` may hold points. `orientation` is the EXIF number that was
+    applied: where it is not 1, u and v are not the sensor's columns and rows.
     """
 
     name: str
@@ -39,7 +39,12 @@ class BoardView:
     size: Size | None
     detection: Detection
     reason: str = ""
-    turned: bool = False
+    orientation: int = 1
+
+    @property
+    def turned(self) -> bool:
+        """Whether u and v are not the sensor's columns and rows."""
+        return self.orientation != 1
 
     @property
     def uv(self) -> NDArray[np.float64]:
@@ -73,6 +78,21 @@ class Detections:
     def others(self) -> tuple[BoardView, ...]:
         """The images that do not serve."""
         return tuple(view for view in self.views if view.status != "found")
+
+    @property
+    def axes_swapped(self) -> bool:
+        """Whether u runs along the sensor's columns, as EXIF turned the images by 90 degrees.
+
+        Raises:
+            DataError: of some but not of others.
+        """
+        ways = {view.orientation >= 5 for view in self.found}
+        if len(ways) > 1:
+            raise DataError(
+                "EXIF turns some of the images by 90 degrees and others not, so that x and y "
+                "differ among them: calibrate them apart, or store all as the sensor sees them"
+            )
+        return ways == {True}
 
     def require_found(self) -> None:
         """Refuse to go on without any board.
@@ -157,7 +177,7 @@ def _look(
     name, header = piece
     if isinstance(header, DataError):
         return BoardView(name, "unreadable", None, missing(""), str(header))
-    turned = header.orientation != 1
+    turned = header.orientation
     try:
         seen = detect(read_grey(header), board, recipe)
     except DataError as error:

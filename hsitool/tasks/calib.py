@@ -50,8 +50,14 @@ class CalibSettings:
         if sum(size is not None for size in given) > 1:
             raise UsageError("--pitch, --m and --sensor say the same thing: give one of them")
 
-    def sensor(self, image_size: tuple[int, int]) -> Sensor:
-        """What is known of the pixels of images of that size."""
+    def sensor(self, image_size: tuple[int, int], axes_swapped: bool = False) -> Sensor:
+        """What is known of the pixels of images of that size, along the images' x and y.
+
+        The settings are along the sensor's, which may be the other way round.
+        """
+        if axes_swapped:
+            along = self.sensor(image_size[::-1]).pitch_mm
+            return Sensor(None if along is None else along[::-1])
         if self.pixels_per_mm is not None:
             return Sensor.from_pixels_per_mm(*self.pixels_per_mm)
         if self.sensor_mm is not None:
@@ -121,7 +127,7 @@ def calibrate_corners(corners: Corners, settings: CalibSettings | None = None) -
     found = calibrate(
         corners.board_views(),
         corners.size,
-        sensor=settings.sensor(corners.size),
+        sensor=settings.sensor(corners.size, corners.axes_swapped),
         model=settings.model,
         tangential=settings.tangential,
         board_model=settings.board_model,

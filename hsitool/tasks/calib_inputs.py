@@ -20,6 +20,10 @@ LISTS = (".csv", ".json")
 """Endings of corner lists; all other files are taken for images."""
 
 NO_BOARD = "--board is needed: count inner corners, not squares, as in --board 9x6"
+SWAPPED = (
+    "EXIF turns the images by 90 degrees: pixel sizes are taken as given along the sensor's x and "
+    "y, fx and fy are along those of the upright images"
+)
 Size = tuple[int, int]
 
 
@@ -58,6 +62,8 @@ class Corners:
     """A line for each image: found, not found, wrong size."""
     recipe: Recipe | None = None
     """How they were detected, None where they were read."""
+    axes_swapped: bool = False
+    """Whether x of the images is y of the sensor, as EXIF turned them by 90 degrees."""
 
     def board_views(self) -> list[BoardView]:
         """With the places on the board, by the list itself or by the points' numbers.
@@ -128,7 +134,10 @@ def _detected(source: Source, progress: Progress | None) -> Corners:
     refused = tuple(Refusal(v.name, f"{v.status}: {v.reason}") for v in found.others)
     notes = tuple(str(view) for view in found.views)
     views = tuple(found.corner_views())
-    return Corners(views, found.size, source.board, _unit(source), refused, notes, source.recipe)
+    swapped = found.axes_swapped
+    notes += (SWAPPED,) * swapped
+    unit = _unit(source)
+    return Corners(views, found.size, source.board, unit, refused, notes, source.recipe, swapped)
 
 
 def _unit(source: Source) -> str:

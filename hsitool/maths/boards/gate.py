@@ -1,8 +1,9 @@
-"""Can there be a chessboard in this image at all? A test that costs less than looking for one.
+"""Can there be a board in this image at all? A test that costs less than looking for one.
 
 OpenCV's detectors take longest where they find nothing. Where a chessboard is, the grey levels
 have saddle points in straight, evenly spaced rows, and from one to the next black and white change
-places. Other scenes have saddles, too, but hardly such rows.
+places. Other scenes have saddles, too, but hardly such rows. Grids of circles are rows of dark
+blobs of like size.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hsitool.maths.boards.board import Board
 from hsitool.maths.boards.corners import Grey
 from hsitool.maths.boards.lattice import (
     NEIGHBOURS,
@@ -22,6 +24,7 @@ from hsitool.maths.boards.lattice import (
     Floats,
     Near,
     holds_board,
+    largest,
     nearest,
     rows_through,
 )
@@ -52,6 +55,19 @@ FAINT = 4.0
 ENOUGH = 0.35
 """Share of the board's inner points in which two such rows must meet."""
 
+DARKER = 5
+"""Grey levels by which blobs are darker than the mean around them."""
+
+SMALLEST_BLOB, BLOB_IN_BOX, LONGEST_BLOB = 5, 0.3, 4.0
+"""Pixels of a blob, its share of its bounding box, and this box's longer side in the shorter."""
+
+LIKE_AREA = 1.6
+"""Ratio, at most, of the areas of neighbouring circles."""
+
+HALF, NEARLY = 0.45, 0.8
+"""Share of the circles that a lattice has to hold where rows are shifted in turns: seen aslant, its
+rows may run along those of the board, of which it is one half then."""
+
 
 def may_hold_chessboard(image: Grey, half: Grey, shape: tuple[int, int]) -> bool:
     """Whether it is worthwhile to look for a chessboard of (rows, columns) inner corners.
@@ -59,6 +75,44 @@ def may_hold_chessboard(image: Grey, half: Grey, shape: tuple[int, int]) -> bool
     `half` is the image at half size, which the caller needs anyway.
     """
     return any(_shows(level, shape) for level in _levels(image, half))
+
+
+def may_hold_circles(image: Grey, board: Board) -> bool:
+    """Whether dark blobs of like size make the lattice of a grid of circles."""
+    shape, count = (board.rows, board.columns), board.count
+    if image.size > FINE_PIXELS:
+        image = _reduced(image, 2, cv2.INTER_AREA)
+    places, areas = _dark_blobs(image, count)
+    if len(places) <= NEIGHBOURS:
+        return len(places) >= count
+    near = nearest(places)
+    ratio = areas[near.indices] / areas[:, None]
+    alike = np.asarray((ratio > 1 / LIKE_AREA) & (ratio < LIKE_AREA))
+    rows = rows_through(near, alike)
+    if rows.crossings < ENOUGH * (shape[0] - 2) * (shape[1] - 2):
+        return False
+    if board.target == "circles":
+        return holds_board(near, alike, rows, areas, shape)
+    crowded = len(places) >= CANDIDATES * count  # where lattices come about by chance
+    return largest(near, alike, rows) >= (NEARLY if crowded else HALF) * count
+
+
+def _dark_blobs(image: Grey, count: int) -> tuple[Complex, Floats]:
+    """Centres u + iv (n,) and areas of what is darker than its surroundings, the largest.
+
+    The surroundings are those that each of so many circles can have in the image.
+    """
+    around = int(np.sqrt(image.size / count)) | 1
+    smooth = cv2.GaussianBlur(image, (5, 5), 1.2)
+    mean, inverse = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV
+    dark = cv2.adaptiveThreshold(smooth, 255, mean, inverse, max(around, 3), DARKER)
+    _, _, boxes, centres = cv2.connectedComponentsWithStats(dark)
+    width, height, area = (boxes[1:, n].astype(float) for n in (2, 3, 4))
+    blob = (area >= SMALLEST_BLOB) & (area > BLOB_IN_BOX * width * height)
+    blob &= np.maximum(width, height) < LONGEST_BLOB * np.minimum(width, height)
+    kept = np.flatnonzero(blob)
+    kept = kept[np.argsort(-area[kept])[: CANDIDATES * count]]
+    return centres[1:][kept] @ np.array([1, 1j]), area[kept]
 
 
 def _shows(image: Grey, shape: tuple[int, int]) -> bool:

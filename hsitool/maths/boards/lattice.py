@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +89,20 @@ def holds_board(
     near: Near, fits: Flags, rows: Rows, strength: Floats, shape: tuple[int, int]
 ) -> bool:
     """Whether a lattice is a whole board of (rows, columns) points, and no larger one."""
+    for grid in _grids(near, fits, rows, strength):
+        if any(_is_board(grid, way) for way in {shape, shape[::-1]}):
+            return True
+    return False
+
+
+def largest(near: Near, fits: Flags, rows: Rows) -> int:
+    """Points of the largest lattice."""
+    sizes = (int(grid.sum()) for grid in _grids(near, fits, rows, np.ones(len(fits))))
+    return max(sizes, default=0)
+
+
+def _grids(near: Near, fits: Flags, rows: Rows, strength: Floats) -> Iterator[Floats]:
+    """Strengths of the points of each lattice, 0 where there is none."""
     unseen = set(np.nonzero(rows.exist[:, 1])[0].tolist())
     while unseen:
         seed = unseen.pop()
@@ -97,9 +112,7 @@ def holds_board(
         taken -= taken.min(axis=0)
         grid = np.zeros(taken.max(axis=0) + 1)
         grid[tuple(taken.T)] = strength[list(cells.values())]
-        if any(_is_board(grid, way) for way in {shape, shape[::-1]}):
-            return True
-    return False
+        yield grid
 
 
 def _grown(seed: int, axes: Complex, near: Near, fits: Flags) -> dict[tuple[int, int], int]:
@@ -108,7 +121,7 @@ def _grown(seed: int, axes: Complex, near: Near, fits: Flags) -> dict[tuple[int,
     Axes (2,) are the steps to the next points. They are taken anew at each point and handed on, as
     they change little from one to the next, however distorted.
     """
-    steps = np.where(fits, near.steps, np.inf)
+    steps: Complex = np.where(fits, near.steps, np.inf)
     cells, known = {(0, 0): seed}, {seed}
     todo: list[tuple[tuple[int, int], int, Complex]] = [((0, 0), seed, axes)]
     for (row, column), point, handed in todo:  # grows meanwhile
@@ -117,13 +130,14 @@ def _grown(seed: int, axes: Complex, near: Near, fits: Flags) -> dict[tuple[int,
         best = off.argmin(axis=1)
         there = off[range(4), best] < ASTRAY * np.abs(expected)
         found = np.where(there, steps[point, best], expected)
+        axes = np.asarray((found[:2] - found[2:]) / 2, np.complex128)
         ends = np.where(there, near.indices[point, best], -1).tolist()
         for (down, right), end in zip(AROUND, ends, strict=True):
             cell = row + down, column + right
             if end >= 0 and end not in known and cell not in cells:
                 cells[cell] = end
                 known.add(end)
-                todo.append((cell, end, (found[:2] - found[2:]) / 2))
+                todo.append((cell, end, axes))
     return cells
 
 

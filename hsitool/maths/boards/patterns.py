@@ -23,12 +23,16 @@ from hsitool.maths.boards.corners import (
     refine,
     right_handed,
 )
+from hsitool.maths.boards.gate import may_hold_circles
 
 LEAST_CORNERS = 6
 """Fewer corners of a ChArUco board say little, and nothing about whether they are right."""
 
-MOST_BLOBS = 4
+MOST_BLOBS = 2
 """Dark blobs that are searched for a grid, in multiples of its circles."""
+
+LIKE_SIZE = 2.5
+"""Diameter of a circle, at most, in that of the middle one; far more than perspective does."""
 
 Ids = NDArray[np.int64]
 
@@ -91,10 +95,12 @@ def _charuco_detector(board: Board) -> Any:
 def find_circles(image: Grey, board: Board) -> Grid | None:
     """A whole grid of dark circles on a bright board, at the centres of their blobs."""
     even = board.target == "circles"
+    if not may_hold_circles(image, board):
+        return None
     kind = cv2.CALIB_CB_SYMMETRIC_GRID if even else cv2.CALIB_CB_ASYMMETRIC_GRID
     size = board.columns, board.rows
     blobs = _blobs(image.size // board.count).detect(image)
-    centres = np.array([blob.pt for blob in blobs], np.float32).reshape(-1, 1, 2)
+    centres = _of_like_size(blobs, board.count)
     if not board.count <= len(centres) <= MOST_BLOBS * board.count:
         return None  # among too many, OpenCV would search for minutes
     find: Any = cv2.findCirclesGrid  # without a detector it takes points, which its types deny
@@ -105,6 +111,14 @@ def find_circles(image: Grey, board: Board) -> Grid | None:
             points = right_handed(points, size[::-1]) if even else points
             return measured(points, board.grid, "circles", 0.0)
     return None
+
+
+def _of_like_size(blobs: Any, count: int) -> NDArray[np.float32]:
+    """Centres (n, 1, 2) of blobs about as large as the largest `count` of them are."""
+    size = np.array([blob.size for blob in blobs])
+    typical = np.median(np.sort(size)[-count:]) if len(size) else 0.0
+    kept = [blob.pt for blob in blobs if typical / LIKE_SIZE < blob.size < typical * LIKE_SIZE]
+    return np.array(kept, np.float32).reshape(-1, 1, 2)
 
 
 def _blobs(largest: int) -> Any:

@@ -16,10 +16,18 @@ from numpy.typing import NDArray
 
 from hsitool.engine.pool import Progress, map_in_order
 from hsitool.errors import DataError, HsitoolWarning
-from hsitool.maths.boards.board import Board
+from hsitool.maths.boards.board import Board, Target
 from hsitool.maths.boards.detection import Detection, Recipe, detect, missing
 from hsitool.storage.corners import CornerView
 from hsitool.storage.images import ImageHeader, list_images, read_grey, read_header
+
+HINTS: dict[Target, str] = {
+    "chess": "is --board the number of inner corners, not of squares?",
+    "charuco": "is --board the number of inner corners, and --dict what was printed?",
+    "circles": "is --board the number of circles along a row and down a column, and are they dark?",
+    "acircles": "is --board the circles of one row and the number of rows, and are they dark?",
+}
+"""What is most often wrong where no board is found."""
 
 Status = Literal["found", "not found", "wrong size", "unreadable"]
 Size = tuple[int, int]
@@ -103,8 +111,7 @@ class Detections:
         if not self.found:
             raise DataError(
                 f"no {self.board} {self.board.target} board found in "
-                f"{_count(len(self.views), 'image')} ({self.views[0]}): is --board the number of "
-                "inner corners, not of squares?"
+                f"{_count(len(self.views), 'image')} ({self.views[0]}): {HINTS[self.board.target]}"
             )
 
     def corner_views(self) -> list[CornerView]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -40,9 +41,13 @@ Ids = NDArray[np.int64]
 def find_charuco(image: Grey, board: Board) -> tuple[Ids, Grid | None]:
     """Ids and corners of the part of a ChArUco board that is seen; None where that is too little.
 
-    The corners are always refined: those of OpenCV 4.12 are 0.5 px off.
+    The corners are always refined: those of OpenCV 4.12 are 0.5 px off. Boards of the other
+    (`legacy`) pattern are recognised from the same markers.
     """
-    uv, ids = _charuco_detector(board).detectBoard(image)[:2]
+    uv, ids, markers, names = _charuco_detector(board).detectBoard(image)
+    if ids is None and names is not None and len(names):
+        other = _charuco_detector(replace(board, legacy=not board.legacy))
+        uv, ids = other.detectBoard(image, None, None, markers, names)[:2]
     if ids is None:
         return np.empty(0, np.int64), None
     ids = np.asarray(ids, np.int64).reshape(-1)

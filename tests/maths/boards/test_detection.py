@@ -161,6 +161,32 @@ def test_any_part_of_a_charuco_board(rng: np.random.Generator) -> None:
         assert np.linalg.norm(part.uv - view.uv[part.ids], axis=1).max() < 0.25
 
 
+@pytest.mark.parametrize("printed", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_either_pattern_of_charuco(printed: bool, asked: bool, rng: np.random.Generator) -> None:
+    (view,) = rendered.views(replace(CHARUCO, legacy=printed), LENS, Look(), 1, rng)
+    found = detect(view.image, replace(CHARUCO, legacy=asked))
+    assert len(found.ids) >= 36
+    assert np.linalg.norm(found.uv - view.uv[found.ids], axis=1).max() < 0.25
+
+
+@pytest.mark.parametrize("target", ["circles", "acircles"])
+def test_images_without_circles_are_rejected_quickly(target: Any, rng: np.random.Generator) -> None:
+    board = Board(9, 6, 25.0, target)
+    for image in (no_board(kind, rng) for kind in ("noise", "scene", "tiles", "blobs")):
+        start = time.thread_time()
+        assert not detect(image, board).found
+        assert time.thread_time() - start < 0.05 * image.size / 1e6  # half of it is the limit
+
+
+@pytest.mark.parametrize("counts", [(8, 6), (9, 7), (11, 8)])
+def test_circles_of_other_counts_are_not_found(
+    counts: tuple[int, int], rng: np.random.Generator
+) -> None:
+    (view,) = rendered.views(Board(*counts, 25.0, "circles"), LENS, Look(), 1, rng)
+    assert not detect(view.image, Board(9, 6, 25.0, "circles")).found
+
+
 def test_no_charuco_board(rng: np.random.Generator) -> None:
     found = detect(no_board("flat", rng), CHARUCO)
     assert found.reason == "too few corners of the 8x5 charuco board: 0 found"

@@ -88,19 +88,10 @@ class Detections:
         return tuple(view for view in self.views if view.status != "found")
 
     @property
-    def axes_swapped(self) -> bool:
-        """Whether u runs along the sensor's columns, as EXIF turned the images by 90 degrees.
-
-        Raises:
-            DataError: of some but not of others.
-        """
+    def axes_swapped(self) -> bool | None:
+        """Whether x of the images is y of the sensor, by EXIF; None: of some, but not of others."""
         ways = {view.orientation >= 5 for view in self.found}
-        if len(ways) > 1:
-            raise DataError(
-                "EXIF turns some of the images by 90 degrees and others not, so that x and y "
-                "differ among them: calibrate them apart, or store all as the sensor sees them"
-            )
-        return ways == {True}
+        return None if len(ways) > 1 else ways == {True}
 
     def require_found(self) -> None:
         """Refuse to go on without any board.

@@ -21,6 +21,10 @@ PUSHBROOM = (
     "distortion and keystone along the line, from targets at known angles, and the ground speed "
     "per line from the scan's navigation"
 )
+MIXED = (
+    "EXIF turns some of the images by 90 degrees and others not, so that the sensor's x and y, "
+    "along which --pitch, --m or --sensor are, differ among them: calibrate them apart"
+)
 EQUAL = ("equal", "different_below_tolerance")
 """Verdicts by which the difference of fx and fy lies within the tolerance."""
 
@@ -50,13 +54,18 @@ class CalibSettings:
         if sum(size is not None for size in given) > 1:
             raise UsageError("--pitch, --m and --sensor say the same thing: give one of them")
 
-    def sensor(self, image_size: tuple[int, int], axes_swapped: bool = False) -> Sensor:
+    def sensor(self, image_size: tuple[int, int], axes_swapped: bool | None = False) -> Sensor:
         """What is known of the pixels of images of that size, along the images' x and y.
 
-        The settings are along the sensor's, which may be the other way round.
+        The settings are along the sensor's, which may be the other way round (None: in some).
+
+        Raises:
+            DataError: it is so in some images, and the pixels are not square.
         """
-        if axes_swapped:
+        if axes_swapped is not False:
             along = self.sensor(image_size[::-1]).pitch_mm
+            if axes_swapped is None and along is not None and along[0] != along[1]:
+                raise DataError(MIXED)
             return Sensor(None if along is None else along[::-1])
         if self.pixels_per_mm is not None:
             return Sensor.from_pixels_per_mm(*self.pixels_per_mm)

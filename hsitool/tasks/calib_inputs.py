@@ -62,8 +62,8 @@ class Corners:
     """A line for each image: found, not found, wrong size."""
     recipe: Recipe | None = None
     """How they were detected, None where they were read."""
-    axes_swapped: bool = False
-    """Whether x of the images is y of the sensor, as EXIF turned them by 90 degrees."""
+    axes_swapped: bool | None = False
+    """Whether x of the images is y of the sensor, as EXIF turned them by 90 degrees; None: some."""
 
     def board_views(self) -> list[BoardView]:
         """With the places on the board, by the list itself or by the points' numbers.
@@ -135,7 +135,7 @@ def _detected(source: Source, progress: Progress | None) -> Corners:
     notes = tuple(str(view) for view in found.views)
     views = tuple(found.corner_views())
     swapped = found.axes_swapped
-    notes += (SWAPPED,) * swapped
+    notes += (SWAPPED,) if swapped else ()
     unit = _unit(source)
     return Corners(views, found.size, source.board, unit, refused, notes, source.recipe, swapped)
 

@@ -161,11 +161,12 @@ def test_some_turned_by_90_degrees_and_others_not(shown: list[Rendered], tmp_pat
     for name, orientation in (("a.jpg", 1), ("b.jpg", 6)):
         square = cv2.copyMakeBorder(shown[0].image, 0, 128, 0, 0, cv2.BORDER_CONSTANT, value=90)
         turned(tmp_path / name, np.asarray(square, np.uint8), orientation)
-    with (
-        pytest.warns(HsitoolWarning, match="turned differently"),
-        pytest.raises(DataError, match="by 90 degrees and others not"),
-    ):
-        read_source(Source((tmp_path,), BOARD))
+    with pytest.warns(HsitoolWarning, match="turned differently"):
+        found = read_source(Source((tmp_path,), BOARD))
+    assert found.axes_swapped is None
+    assert CalibSettings(pitch_mm=(0.003, 0.003)).sensor(found.size, None).pitch_mm == (0.003,) * 2
+    with pytest.raises(DataError, match="by 90 degrees and others not"):
+        CalibSettings(pitch_mm=(0.003, 0.004)).sensor(found.size, None)
 
 
 @pytest.mark.parametrize(

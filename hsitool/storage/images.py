@@ -7,6 +7,7 @@ cameras, several times faster; GDAL reads all others, such as TIFF with floating
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ SUFFIXES |= {".webp"}
 EXIF_HEAD = 2**16
 ORIENTATION = 0x0112
 SILENT = 0
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ def _unpacked(path: Path) -> NDArray[Any]:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     if _is_cut_off(content):
         raise DataError(f"{path}: is incomplete: the end of the file is missing")
+    if content.startswith(PNG) and _has_bad_chunk(content):
+        raise DataError(f"{path}: cannot be unpacked: its content is damaged")
     cv2.utils.logging.setLogLevel(SILENT)  # it would print what we say in one line
     flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH
     try:
@@ -170,7 +174,21 @@ def _is_cut_off(content: bytes) -> bool:
     if content.startswith(b"\xff\xd8") and not content.endswith(b"\xff\xd9"):
         # Something may follow the end, and a thumbnail inside has an end of its own.
         return content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda")
-    return content.startswith(b"\x89PNG") and b"IEND" not in content[-4096:]
+    return content.startswith(PNG[:4]) and b"IEND" not in content[-4096:]
+
+
+def _has_bad_chunk(content: bytes) -> bool:
+    """Whether a PNG's check sums are wrong; libpng would find that, too, but print it."""
+    at = len(PNG)
+    while at + 12 <= len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        told = content[end : end + 4]
+        if zlib.crc32(memoryview(content)[at + 4 : end]).to_bytes(4, "big") != told:
+            return True
+        if content[at + 4 : at + 8] == b"IEND":
+            return False
+        at = end + 4
+    return True
 
 
 def _by_gdal(path: Path) -> NDArray[Any]:

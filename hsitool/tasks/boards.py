@@ -16,10 +16,18 @@ from numpy.typing import NDArray
 
 from hsitool.engine.pool import Progress, map_in_order
 from hsitool.errors import DataError, HsitoolWarning
-from hsitool.maths.boards.board import Board
+from hsitool.maths.boards.board import Board, Target
 from hsitool.maths.boards.detection import Detection, Recipe, detect, missing
 from hsitool.storage.corners import CornerView
 from hsitool.storage.images import ImageHeader, list_images, read_grey, read_header
+
+HINTS: dict[Target, str] = {
+    "chess": "is --board the number of inner corners, not of squares?",
+    "charuco": "is --board the number of inner corners, and --dict what was printed?",
+    "circles": "is --board the number of circles along a row and down a column, and are they dark?",
+    "acircles": "is --board the circles of one row and the number of rows, and are they dark?",
+}
+"""What is most often wrong where no board is found."""
 
 Status = Literal["found", "not found", "wrong size", "unreadable"]
 Size = tuple[int, int]
@@ -30,8 +38,8 @@ class BoardView:
     """What became of an image: `reason` says in words why it does not serve.
 
     `size` is (columns, rows) of the image, None where it could not be read. An image of wrong size
-    is searched as well, so `detection` may hold points. `turned`: EXIF orientation was applied, so
-    that u and v are not the sensor's columns and rows.
+    is searched as well, so `detection` may hold points. `orientation` is the EXIF number that was
+    applied: where it is not 1, u and v are not the sensor's columns and rows.
     """
 
     name: str
@@ -39,7 +47,12 @@ class BoardView:
     size: Size | None
     detection: Detection
     reason: str = ""
-    turned: bool = False
+    orientation: int = 1
+
+    @property
+    def turned(self) -> bool:
+        """Whether u and v are not the sensor's columns and rows."""
+        return self.orientation != 1
 
     @property
     def uv(self) -> NDArray[np.float64]:
@@ -74,6 +87,12 @@ class Detections:
         """The images that do not serve."""
         return tuple(view for view in self.views if view.status != "found")
 
+    @property
+    def axes_swapped(self) -> bool | None:
+        """Whether x of the images is y of the sensor, by EXIF; None: of some, but not of others."""
+        ways = {view.orientation >= 5 for view in self.found}
+        return None if len(ways) > 1 else ways == {True}
+
     def require_found(self) -> None:
         """Refuse to go on without any board.
 
@@ -81,12 +100,9 @@ class Detections:
             DataError: none was found.
         """
         if not self.found:
-            circles = "circles" in self.board.target
-            counted = "circles along a row and down" if circles else "inner corners, not of squares"
             raise DataError(
                 f"no {self.board} {self.board.target} board found in "
-                f"{_count(len(self.views), 'image')} ({self.views[0]}): is --board the number of "
-                f"{counted}?"
+                f"{_count(len(self.views), 'image')} ({self.views[0]}): {HINTS[self.board.target]}"
             )
 
     def corner_views(self) -> list[CornerView]:
@@ -159,7 +175,7 @@ def _look(
     name, header = piece
     if isinstance(header, DataError):
         return BoardView(name, "unreadable", None, missing(""), _why(header, name))
-    turned = header.orientation != 1
+    turned = header.orientation
     try:
         seen = detect(read_grey(header), board, recipe)
     except DataError as error:

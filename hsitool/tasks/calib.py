@@ -22,6 +22,10 @@ PUSHBROOM = (
     "distortion and keystone along the line, from targets at known angles, and the ground speed "
     "per line from the scan's navigation"
 )
+MIXED = (
+    "EXIF turns some of the images by 90 degrees and others not, so that the sensor's x and y, "
+    "along which --pitch, --m or --sensor are, differ among them: calibrate them apart"
+)
 EQUAL = ("equal", "different_below_tolerance")
 """Verdicts by which the difference of fx and fy lies within the tolerance."""
 
@@ -54,12 +58,20 @@ class CalibSettings:
         if sum(size is not None for size in given) > 1:
             raise UsageError("--pitch, --m and --sensor say the same thing: give one of them")
 
-    def sensor(self, image_size: tuple[int, int]) -> Sensor:
-        """What is known of the pixels of images of that size.
+    def sensor(self, image_size: tuple[int, int], axes_swapped: bool | None = False) -> Sensor:
+        """What is known of the pixels of images of that size, along the images' x and y.
+
+        The settings are along the sensor's, which may be the other way round (None: in some).
 
         Raises:
             UsageError: such pixels no sensor has.
+            DataError: axes are swapped in some images, and the pixels are not square.
         """
+        if axes_swapped is not False:
+            along = self.sensor(image_size[::-1]).pitch_mm
+            if axes_swapped is None and along is not None and along[0] != along[1]:
+                raise DataError(MIXED)
+            return Sensor(None if along is None else along[::-1])
         found = Sensor(self.pitch_mm)
         if self.pixels_per_mm is not None:
             found = Sensor.from_pixels_per_mm(*self.pixels_per_mm)
@@ -167,7 +179,7 @@ def calibrate_corners(corners: Corners, settings: CalibSettings | None = None) -
     found = calibrate(
         corners.board_views(),
         corners.size,
-        sensor=settings.sensor(corners.size),
+        sensor=settings.sensor(corners.size, corners.axes_swapped),
         model=settings.model,
         tangential=settings.tangential,
         board_model=settings.board_model,

@@ -22,6 +22,10 @@ Kind = Literal["images", "lists", "points"]
 Tell = Callable[[str], None]
 NO_BOARD = "--board is needed: count inner corners, not squares, as in --board 9x6"
 PLACED = "leave out --board and --square"
+SWAPPED = (
+    "EXIF turns the images by 90 degrees: pixel sizes are taken as given along the sensor's x and "
+    "y, fx and fy are along those of the upright images"
+)
 Size = tuple[int, int]
 
 
@@ -58,6 +62,8 @@ class Corners:
     refused: tuple[Refusal, ...] = ()
     recipe: Recipe | None = None
     """How they were detected, None where they were read."""
+    axes_swapped: bool | None = False
+    """Whether x of the images is y of the sensor, as EXIF turned them by 90 degrees; None: some."""
 
     def board_views(self) -> list[BoardView]:
         """With the places on the board, by the list itself or by the points' numbers.
@@ -145,7 +151,11 @@ def _detected(source: Source, progress: Progress | None, tell: Tell | None) -> C
     found.require_found()
     refused = tuple(Refusal(v.name, f"{v.status}: {v.reason}") for v in found.others)
     views = tuple(found.corner_views())
-    return Corners(views, found.size, source.board, _unit(source), refused, source.recipe)
+    swapped = found.axes_swapped
+    if swapped and tell is not None:
+        tell(SWAPPED)
+    unit = _unit(source)
+    return Corners(views, found.size, source.board, unit, refused, source.recipe, swapped)
 
 
 def _unit(source: Source) -> str:

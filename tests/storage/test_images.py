@@ -156,6 +156,19 @@ def test_a_missing_end_is_noticed(content: bytes, cut_off: bool) -> None:
     assert images._is_cut_off(content) is cut_off
 
 
+@pytest.mark.parametrize("place", [0.3, 0.7])
+def test_damaged_pngs_are_said_in_one_line(
+    place: float, picture: Grey, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = saved(tmp_path / "a.png", picture)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0xFF
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match="damaged"):
+        read(path)
+    assert capfd.readouterr().err == ""
+
+
 def test_what_is_no_image(tmp_path: Path) -> None:
     text = tmp_path / "a.jpg"
     text.write_text("no image")

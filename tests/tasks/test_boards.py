@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from hsitool.maths.boards.board import Board
 from hsitool.maths.boards.detection import Recipe
 from hsitool.storage.corners import CornerView, read_corners, write_corners
 from hsitool.tasks.boards import checked_against, find_boards
+from hsitool.tasks.calib import EQUAL, CalibSettings, calibrate_corners
+from hsitool.tasks.calib_inputs import Source, read_source
 
 BOARD = Board(9, 6, 25.0)
 SMALL = Lens(640, 512, 800, 800, 325, 250)
@@ -137,6 +140,53 @@ def test_images_turned_by_exif_are_said(shown: list[Rendered], tmp_path: Path) -
     turned(tmp_path / "c.jpg", shown[0].image, 6)
     with pytest.raises(DataError, match=r"c.jpg \(512x640, turned by EXIF\)"):
         find_boards([tmp_path], BOARD)
+
+
+def test_images_turned_by_90_degrees_swap_the_sensors_axes(
+    shown: list[Rendered], tmp_path: Path
+) -> None:
+    for number, view in enumerate(shown):
+        turned(tmp_path / f"{number}.jpg", view.image, 6)
+    said: list[str] = []
+    with pytest.warns(HsitoolWarning, match="orientation 6 was applied"):
+        found = read_source(Source((tmp_path,), BOARD), tell=said.append)
+    assert (found.size, found.axes_swapped) == ((512, 640), True)
+    assert "EXIF turns the images by 90 degrees" in said[-1]
+    pitch = CalibSettings(pitch_mm=(0.003, 0.004)).sensor(found.size, found.axes_swapped)
+    area = CalibSettings(sensor_mm=(6.4, 2.56)).sensor(found.size, found.axes_swapped)
+    assert pitch.pitch_mm == (0.004, 0.003)
+    assert area.pitch_mm == pytest.approx((0.005, 0.01))
+
+
+def test_some_turned_by_90_degrees_and_others_not(shown: list[Rendered], tmp_path: Path) -> None:
+    for name, orientation in (("a.jpg", 1), ("b.jpg", 6)):
+        square = cv2.copyMakeBorder(shown[0].image, 0, 128, 0, 0, cv2.BORDER_CONSTANT, value=90)
+        turned(tmp_path / name, np.asarray(square, np.uint8), orientation)
+    with pytest.warns(HsitoolWarning, match="turned differently"):
+        found = read_source(Source((tmp_path,), BOARD))
+    assert found.axes_swapped is None
+    assert CalibSettings(pitch_mm=(0.003, 0.003)).sensor(found.size, None).pitch_mm == (0.003,) * 2
+    with pytest.raises(DataError, match="by 90 degrees and others not"):
+        CalibSettings(pitch_mm=(0.003, 0.004)).sensor(found.size, None)
+
+
+@pytest.mark.parametrize(
+    ("board", "focal_px"),
+    [
+        (Board(8, 5, 25.0, "charuco", 18.0), 3.0),
+        (Board(9, 6, 25.0, "circles"), 0.8),
+        (Board(4, 9, 12.5, "acircles"), 0.8),
+    ],
+)
+def test_other_targets_give_the_camera(board: Board, focal_px: float, tmp_path: Path) -> None:
+    spread: dict[str, Any] = {"roll": "half", "tilt_degrees": (5.0, 35.0)}
+    views = rendered.views(board, SMALL, Look(noise=1.5), 8, np.random.default_rng(4), **spread)
+    for number, view in enumerate(views):
+        write(tmp_path / f"{number}.png", view.image)
+    run = calibrate_corners(read_source(Source((tmp_path,), board, 25.0)))
+    assert len(run.calibration.views) == 8
+    assert run.calibration.verdict.key in EQUAL
+    assert run.calibration.focal.fx_px == pytest.approx(800, abs=focal_px)
 
 
 def turned(path: Path, image: NDArray[np.uint8], orientation: int) -> None:

@@ -1,23 +1,33 @@
-"""Can there be a chessboard in this image at all? A test that costs less than looking for one.
+"""Can there be a board in this image at all? A test that costs less than looking for one.
 
 OpenCV's detectors take longest where they find nothing. Where a chessboard is, the grey levels
 have saddle points in straight, evenly spaced rows, and from one to the next black and white change
-places. Other scenes have saddles, too, but hardly such rows.
+places. Other scenes have saddles, too, but hardly such rows. Grids of circles are rows of dark
+blobs of like size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from hsitool.maths.boards.board import Board
 from hsitool.maths.boards.corners import Grey
-
-Floats = NDArray[Any]
-Complex = NDArray[np.complex128]
+from hsitool.maths.boards.lattice import (
+    NEIGHBOURS,
+    Complex,
+    Flags,
+    Floats,
+    Near,
+    holds_board,
+    largest,
+    nearest,
+    rows_through,
+)
 
 FINE_PIXELS, COARSE_PIXELS = 500_000, 1_000_000
 """Up to the one, images are looked at in full size, too, as their squares may be small; from the
@@ -30,18 +40,11 @@ CANDIDATES, MOST_CANDIDATES = 6, 1500
 LOPSIDED = 0.85
 """Largest sum over difference of a saddle's two curvatures; seen aslant, they are not opposite."""
 
-NEIGHBOURS = 10
-STRAIGHT = 0.2
-"""How far from the midpoint of its two neighbours a saddle may be, in distances of these."""
-
 OPPOSITE = -0.5
 """Cosine, at most, between the Hessians of neighbours: the one is the other's negative."""
 
 ALONG_EDGE = 0.75
 """Curvature, at most, towards a neighbour, in units of the difference: an edge leads there."""
-
-TWO_WAYS = 0.85
-"""Cosine, at most, between the directions of the two rows that meet in a saddle."""
 
 WEAK = 0.1
 """Response of saddles that are passed over, beside that of the strongest."""
@@ -52,18 +55,79 @@ FAINT = 4.0
 ENOUGH = 0.35
 """Share of the board's inner points in which two such rows must meet."""
 
+DARKER = 5
+"""Grey levels by which blobs are darker than the mean around them."""
+
+SMALLEST_BLOB, BLOB_IN_BOX, LONGEST_BLOB = 5, 0.3, 4.0
+"""Pixels of a blob, its share of its bounding box, and this box's longer side in the shorter."""
+
+LIKE_AREA = 1.6
+"""Ratio, at most, of the areas of neighbouring circles."""
+
+HALF, NEARLY = 0.45, 0.8
+"""Share of the circles that a lattice has to hold where rows are shifted in turns: seen aslant, its
+rows may run along those of the board, of which it is one half then."""
+
 
 def may_hold_chessboard(image: Grey, half: Grey, shape: tuple[int, int]) -> bool:
     """Whether it is worthwhile to look for a chessboard of (rows, columns) inner corners.
 
     `half` is the image at half size, which the caller needs anyway.
     """
-    most = min(CANDIDATES * shape[0] * shape[1], MOST_CANDIDATES)
+    return any(_shows(level, shape) for level in _levels(image, half))
+
+
+def may_hold_circles(image: Grey, board: Board) -> bool:
+    """Whether dark blobs of like size make the lattice of a grid of circles."""
+    shape, count = (board.rows, board.columns), board.count
+    if image.size > FINE_PIXELS:
+        image = _reduced(image, 2, cv2.INTER_AREA)
+    places, areas = _dark_blobs(image, count)
+    if len(places) <= NEIGHBOURS:
+        return len(places) >= count
+    near = nearest(places)
+    ratio = areas[near.indices] / areas[:, None]
+    alike = np.asarray((ratio > 1 / LIKE_AREA) & (ratio < LIKE_AREA))
+    rows = rows_through(near, alike)
+    if rows.crossings < ENOUGH * (shape[0] - 2) * (shape[1] - 2):
+        return False
+    if board.target == "circles":
+        return holds_board(near, alike, rows, areas, shape)
+    crowded = len(places) >= CANDIDATES * count  # where lattices come about by chance
+    return largest(near, alike, rows) >= (NEARLY if crowded else HALF) * count
+
+
+def _dark_blobs(image: Grey, count: int) -> tuple[Complex, Floats]:
+    """Centres u + iv (n,) and areas of what is darker than its surroundings, the largest.
+
+    The surroundings are those that each of so many circles can have in the image.
+    """
+    around = int(np.sqrt(image.size / count)) | 1
+    smooth = cv2.GaussianBlur(image, (5, 5), 1.2)
+    mean, inverse = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV
+    dark = cv2.adaptiveThreshold(smooth, 255, mean, inverse, max(around, 3), DARKER)
+    _, _, boxes, centres = cv2.connectedComponentsWithStats(dark)
+    width, height, area = (boxes[1:, n].astype(float) for n in (2, 3, 4))
+    blob = (area >= SMALLEST_BLOB) & (area > BLOB_IN_BOX * width * height)
+    blob &= np.maximum(width, height) < LONGEST_BLOB * np.minimum(width, height)
+    kept = np.flatnonzero(blob)
+    kept = kept[np.argsort(-area[kept])[: CANDIDATES * count]]
+    return centres[1:][kept] @ np.array([1, 1j]), area[kept]
+
+
+def _shows(image: Grey, shape: tuple[int, int]) -> bool:
+    """Whether rows of saddles meet often enough, and their lattice is the whole board."""
+    saddles = _saddles(image, min(CANDIDATES * shape[0] * shape[1], MOST_CANDIDATES))
+    if len(saddles.places) <= NEIGHBOURS:
+        return False
+    near = nearest(saddles.places)
+    fits = _fits(saddles, near)
+    rows = rows_through(near, fits)
     least = max(1.0, min(ENOUGH * (shape[0] - 2) * (shape[1] - 2), ENOUGH * MOST_CANDIDATES / 2))
-    return any(crossings(level, most) >= least for level in levels(image, half))
+    return rows.crossings >= least and holds_board(near, fits, rows, saddles.strength, shape)
 
 
-def levels(image: Grey, half: Grey) -> Iterator[Grey]:
+def _levels(image: Grey, half: Grey) -> Iterator[Grey]:
     """The image at the sizes that are looked at, the smallest first."""
     if image.size >= COARSE_PIXELS:
         yield _reduced(half, 4, cv2.INTER_LINEAR)  # area means would cost more than all the rest
@@ -79,40 +143,33 @@ def _reduced(image: Grey, times: int, by: int) -> Grey:
     return np.asarray(reduced, np.uint8)
 
 
-def crossings(image: Grey, most: int) -> int:
-    """In how many of the `most` strongest saddles two rows of saddles meet."""
-    places, turns, sums = _saddles(image, most)
-    if len(places) < NEIGHBOURS + 1:
-        return 0
-    near = _nearest(places)
-    steps = places[near] - places[:, None]
-    length = np.abs(steps)
-    ways = steps / length
-    alike = (turns[near] * turns.conj()[:, None]).real + sums[near] * sums[:, None]
-    alike /= np.sqrt((1 + sums[near] ** 2) * (1 + sums[:, None] ** 2))
-    towards = sums[:, None] + (ways**2 * turns.conj()[:, None]).real
-    fits = (alike < OPPOSITE) & (np.abs(towards) < ALONG_EDGE)
-    gap = np.abs(steps[:, :, None] + steps[:, None])
-    even = gap < STRAIGHT * (length[:, :, None] + length[:, None])
-    in_row = (even & fits[:, :, None] & fits[:, None]).any(axis=2)
-    cosine = np.abs((ways[:, :, None] * ways.conj()[:, None]).real)
-    meets = in_row[:, :, None] & in_row[:, None] & (cosine < TWO_WAYS)
-    return int(meets.any(axis=(1, 2)).sum())
-
-
-def _nearest(places: Complex) -> NDArray[np.intp]:
-    """Indices (n, NEIGHBOURS) of the nearest other places. (SciPy's tree takes 0.2 s to import.)"""
-    distance = np.abs(places[:, None] - places)
-    np.fill_diagonal(distance, np.inf)
-    return np.argpartition(distance, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
-
-
-def _saddles(image: Grey, most: int) -> tuple[Complex, Complex, Floats]:
-    """Places u + iv (n,) of the strongest saddles, and their Hessians: turns (n,), sums (n,).
+@dataclass(frozen=True)
+class Saddles:
+    """Places u + iv (n,) of saddles, the strength of their response, and their Hessians.
 
     A turn is exp(2ia) with the angle a of the larger curvature, a sum that of both curvatures over
     their difference: along the direction w, the second derivative is as sum + Re(w^2 conj(turn)).
     """
+
+    places: Complex
+    strength: Floats
+    turns: Complex
+    sums: Floats
+
+
+def _fits(saddles: Saddles, near: Near) -> Flags:
+    """Which neighbours (n, m) have black and white changed, and an edge that leads to them."""
+    turns, sums = saddles.turns, saddles.sums
+    there = near.indices
+    alike = (turns[there] * turns.conj()[:, None]).real + sums[there] * sums[:, None]
+    alike /= np.sqrt((1 + sums[there] ** 2) * (1 + sums[:, None] ** 2))
+    ways = near.steps / np.abs(near.steps)
+    towards = sums[:, None] + (ways**2 * turns.conj()[:, None]).real
+    return np.asarray((alike < OPPOSITE) & (np.abs(towards) < ALONG_EDGE))
+
+
+def _saddles(image: Grey, most: int) -> Saddles:
+    """The strongest saddles of an image."""
     smooth = cv2.GaussianBlur(image, (5, 5), 1.2)
     xx, yy, xy = (
         cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=3) for order in ((2, 0), (0, 2), (1, 1))
@@ -121,15 +178,18 @@ def _saddles(image: Grey, most: int) -> tuple[Complex, Complex, Floats]:
     size = cv2.magnitude(across, mixed)
     strength = size - np.abs(common) / LOPSIDED
     peak = cv2.dilate(strength, np.ones((5, 5), np.uint8))
-    row, column = np.nonzero((strength == peak) & (strength > FAINT))
-    best = _strongest(strength[row, column], most)
-    at = row[best], column[best]
-    turns = (across[at] + 1j * mixed[at]) / size[at]
-    return column[best] + 1j * row[best], turns.astype(np.complex128), common[at] / size[at]
+    peaks = np.flatnonzero((strength == peak) & (strength > FAINT))
+    best = peaks[_strongest(strength.ravel()[peaks], most)]
+    at = row, column = np.divmod(best, image.shape[1])
+    turns = ((across[at] + 1j * mixed[at]) / size[at]).astype(np.complex128)
+    return Saddles(column + 1j * row, strength[at], turns, common[at] / size[at])
 
 
 def _strongest(strength: Floats, most: int) -> NDArray[np.intp]:
     """The `most` strongest, without those that are weak beside as many as a board has."""
-    falling = np.argsort(-strength)[:most]
+    if not len(strength):
+        return np.empty(0, np.intp)
+    kept = np.argpartition(-strength, min(most, len(strength) - 1))[:most]
+    falling = kept[np.argsort(-strength[kept])]
     corners = strength[falling[: most // CANDIDATES]]
-    return falling[strength[falling] > WEAK * np.median(corners)] if len(corners) else falling
+    return np.asarray(falling[strength[falling] > WEAK * np.median(corners)], np.intp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,12 +24,16 @@ from hsitool.maths.boards.corners import (
     refine,
     right_handed,
 )
+from hsitool.maths.boards.gate import may_hold_circles
 
 LEAST_CORNERS = 6
 """Fewer corners of a ChArUco board say little, and nothing about whether they are right."""
 
-MOST_BLOBS = 4
+MOST_BLOBS = 2
 """Dark blobs that are searched for a grid, in multiples of its circles."""
+
+LIKE_SIZE = 2.5
+"""Diameter of a circle, at most, in that of the middle one; far more than perspective does."""
 
 Ids = NDArray[np.int64]
 
@@ -36,9 +41,13 @@ Ids = NDArray[np.int64]
 def find_charuco(image: Grey, board: Board) -> tuple[Ids, Grid | None]:
     """Ids and corners of the part of a ChArUco board that is seen; None where that is too little.
 
-    The corners are always refined: those of OpenCV 4.12 are 0.5 px off.
+    The corners are always refined: those of OpenCV 4.12 are 0.5 px off. Boards of the other
+    (`legacy`) pattern are recognised from the same markers.
     """
-    uv, ids = _charuco_detector(board).detectBoard(image)[:2]
+    uv, ids, markers, names = _charuco_detector(board).detectBoard(image)
+    if ids is None and names is not None and len(names):
+        other = _charuco_detector(replace(board, legacy=not board.legacy))
+        uv, ids = other.detectBoard(image, None, None, markers, names)[:2]
     if ids is None:
         return np.empty(0, np.int64), None
     ids = np.asarray(ids, np.int64).reshape(-1)
@@ -79,7 +88,11 @@ def _charuco_detector(board: Board) -> Any:
             f"{board.dictionary} has {len(markers.bytesList)} markers, a {board} charuco board "
             f"needs {needed}: name the dictionary that was printed"
         )
-    pattern = cv2.aruco.CharucoBoard(size, board.square_mm, board.marker_mm or 0.0, markers)
+    # A candidate is compared with each marker, which takes most of the time: with those printed.
+    printed = cv2.aruco.Dictionary(
+        markers.bytesList[:needed], markers.markerSize, markers.maxCorrectionBits
+    )
+    pattern = cv2.aruco.CharucoBoard(size, board.square_mm, board.marker_mm or 0.0, printed)
     pattern.setLegacyPattern(board.legacy)
     return cv2.aruco.CharucoDetector(pattern)
 
@@ -87,10 +100,12 @@ def _charuco_detector(board: Board) -> Any:
 def find_circles(image: Grey, board: Board) -> Grid | None:
     """A whole grid of dark circles on a bright board, at the centres of their blobs."""
     even = board.target == "circles"
+    if not may_hold_circles(image, board):
+        return None
     kind = cv2.CALIB_CB_SYMMETRIC_GRID if even else cv2.CALIB_CB_ASYMMETRIC_GRID
     size = board.columns, board.rows
     blobs = _blobs(image.size // board.count).detect(image)
-    centres = np.array([blob.pt for blob in blobs], np.float32).reshape(-1, 1, 2)
+    centres = _of_like_size(blobs, board.count)
     if not board.count <= len(centres) <= MOST_BLOBS * board.count:
         return None  # among too many, OpenCV would search for minutes
     find: Any = cv2.findCirclesGrid  # without a detector it takes points, which its types deny
@@ -101,6 +116,14 @@ def find_circles(image: Grey, board: Board) -> Grid | None:
             points = right_handed(points, size[::-1]) if even else points
             return measured(points, board.grid, "circles", 0.0)
     return None
+
+
+def _of_like_size(blobs: Any, count: int) -> NDArray[np.float32]:
+    """Centres (n, 1, 2) of blobs about as large as the largest `count` of them are."""
+    size = np.array([blob.size for blob in blobs])
+    typical = np.median(np.sort(size)[-count:]) if len(size) else 0.0
+    kept = [blob.pt for blob in blobs if typical / LIKE_SIZE < blob.size < typical * LIKE_SIZE]
+    return np.array(kept, np.float32).reshape(-1, 1, 2)
 
 
 def _blobs(largest: int) -> Any:

@@ -121,6 +121,28 @@ def test_images_without_a_board_are_rejected_quickly(kind: str, rng: np.random.G
     assert seconds < 0.05 * image.size / 1e6  # the benchmark asks for half of it
 
 
+def test_boards_that_are_not_seen_wholly_are_rejected_quickly(rng: np.random.Generator) -> None:
+    (view,) = rendered.views(BOARD, LENS, Look(), 1, rng, tilt_degrees=(5.0, 20.0))
+    u, v = np.rint(view.uv).astype(int).T
+    hidden, cut, covered = view.image.copy(), view.image[:, : np.median(u).astype(int)], view.image
+    hidden[:, : np.median(u).astype(int)] = 120
+    covered = cv2.circle(view.image.copy(), (int(u[22]), int(v[22])), 40, 120, -1)
+    for image in (hidden, cut, np.asarray(covered, np.uint8)):
+        start = time.thread_time()
+        assert not detect(image, BOARD).found
+        assert time.thread_time() - start < 0.05 * image.size / 1e6  # half of it is the limit
+
+
+@pytest.mark.parametrize("other", [Board(8, 6, 25.0), Board(10, 6, 25.0), Board(11, 8, 25.0)])
+def test_boards_of_other_counts_are_rejected_quickly(
+    other: Board, rng: np.random.Generator
+) -> None:
+    for view in rendered.views(other, LENS, Look(), 2, rng):
+        start = time.thread_time()
+        assert not detect(view.image, BOARD).found
+        assert time.thread_time() - start < 0.05 * view.image.size / 1e6
+
+
 @pytest.mark.parametrize("other", [Board(9, 7, 25.0), Board(8, 6, 25.0), Board(11, 8, 25.0)])
 def test_another_board_is_not_found(other: Board, rng: np.random.Generator) -> None:
     (view,) = rendered.views(BOARD, LENS, Look(), 1, rng)
@@ -137,6 +159,32 @@ def test_any_part_of_a_charuco_board(rng: np.random.Generator) -> None:
         part = detect(hidden, CHARUCO)
         assert 6 <= len(part.ids) < 36
         assert np.linalg.norm(part.uv - view.uv[part.ids], axis=1).max() < 0.25
+
+
+@pytest.mark.parametrize("printed", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_either_pattern_of_charuco(printed: bool, asked: bool, rng: np.random.Generator) -> None:
+    (view,) = rendered.views(replace(CHARUCO, legacy=printed), LENS, Look(), 1, rng)
+    found = detect(view.image, replace(CHARUCO, legacy=asked))
+    assert len(found.ids) >= 36
+    assert np.linalg.norm(found.uv - view.uv[found.ids], axis=1).max() < 0.25
+
+
+@pytest.mark.parametrize("target", ["circles", "acircles"])
+def test_images_without_circles_are_rejected_quickly(target: Any, rng: np.random.Generator) -> None:
+    board = Board(9, 6, 25.0, target)
+    for image in (no_board(kind, rng) for kind in ("noise", "scene", "tiles", "blobs")):
+        start = time.thread_time()
+        assert not detect(image, board).found
+        assert time.thread_time() - start < 0.05 * image.size / 1e6  # half of it is the limit
+
+
+@pytest.mark.parametrize("counts", [(8, 6), (9, 7), (11, 8)])
+def test_circles_of_other_counts_are_not_found(
+    counts: tuple[int, int], rng: np.random.Generator
+) -> None:
+    (view,) = rendered.views(Board(*counts, 25.0, "circles"), LENS, Look(), 1, rng)
+    assert not detect(view.image, Board(9, 6, 25.0, "circles")).found
 
 
 def test_no_charuco_board(rng: np.random.Generator) -> None:

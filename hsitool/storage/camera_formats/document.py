@@ -23,11 +23,17 @@ MOST_BYTES = 16_000_000
 MOST_ENTRIES = 200_000
 """Of one file: a calibration with all its corners has some thousands."""
 DEEPEST = 32
+LONGEST_TAG = 20_000
+LONGEST_NUMBER = 60
 LONGEST_SHOWN = 60
 
-TAGS = ("opencv-matrix", "opencv-nd-matrix", "map", "seq", "str", "int", "float", "null", "bool")
+TAGS = (
+    *("!!opencv-matrix", "!!opencv-nd-matrix", "!!map", "!!seq", "!!str", "!!int", "!!float"),
+    *("!!null", "!!bool", "!"),
+)
 """Of YAML: kinds of plain data, without effect."""
 STANDARD_TAG = "tag:yaml.org,2002:"
+BEGINNING = re.compile(r"^[ \t]*([^#\s])", re.MULTILINE)
 INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 REAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,5})?")
 WORDS: dict[str, Any] = {
@@ -55,10 +61,10 @@ class Document:
     @cached_property
     def first(self) -> str:
         """The first character that matters: of JSON, XML or a Python literal, else of YAML."""
-        for line in self.text.splitlines():
-            if (bare := line.strip()) and not bare.startswith("#"):
-                return bare[0]
-        raise DataError("holds nothing")
+        found = BEGINNING.search(self.text)
+        if found is None:
+            raise DataError("holds nothing")
+        return found[1]
 
     @cached_property
     def data(self) -> Any:
@@ -83,6 +89,7 @@ def load_json(text: str) -> Any:
     Raises:
         DataError: it is none, nests too deeply or names a key twice.
     """
+    _check_bounds(0, sum(map(text.count, ",[{")))
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
@@ -138,6 +145,8 @@ class _XmlTree:
         self._depth = self._count = 0
 
     def read(self, text: str) -> Element:
+        if re.search(f"<[^<>]{{{LONGEST_TAG},}}", text):
+            raise DataError(f"has an XML tag of more than {LONGEST_TAG} letters")
         parser = expat.ParserCreate()
         parser.StartDoctypeDeclHandler = self._refuse_type
         parser.StartElementHandler = self._start
@@ -200,8 +209,8 @@ def _refuse_effects(event: Any) -> None:
 
     if isinstance(event, yaml.AliasEvent):
         raise DataError(f"has the YAML alias *{shown(event.anchor)}, which no camera file needs")
-    tag = getattr(event, "tag", None)
-    if tag is not None and tag.removeprefix(STANDARD_TAG) not in TAGS:
+    tag = (getattr(event, "tag", None) or "").replace(STANDARD_TAG, "!!")
+    if tag and tag not in TAGS:
         raise DataError(f"has the YAML tag {shown(tag)}: nothing in a camera file is carried out")
 
 
@@ -216,6 +225,8 @@ def _closed(is_mapping: bool, parts: list[Any]) -> Any:
 
 def _scalar(text: str) -> Any:
     """The value of a plain scalar; YAML 1.1 would take 1e-3 for a text."""
+    if len(text) > LONGEST_NUMBER:
+        return text
     if INTEGER.fullmatch(text):
         return int(text)
     if REAL.fullmatch(text):

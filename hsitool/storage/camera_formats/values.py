@@ -7,9 +7,10 @@ from math import inf
 from typing import Any
 
 from hsitool.errors import DataError
-from hsitool.storage.camera_formats.document import shown
+from hsitool.storage.camera_formats.document import LONGEST_NUMBER, shown
 
 LARGEST_SIDE = 1_000_000
+LONGEST_LIST = 200_000
 UNIT_ROW = (0.0, 0.0, 1.0)
 Record = Mapping[str, Any]
 
@@ -33,6 +34,8 @@ def number(value: Any, what: str) -> float:
     """
     try:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise ValueError
+        if isinstance(value, str) and len(value) > LONGEST_NUMBER:
             raise ValueError
         return float(value)
     except (ValueError, OverflowError):
@@ -123,7 +126,7 @@ def named(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
 
 def _flat(value: Any, what: str) -> list[Any]:
     if isinstance(value, str):
-        return value.split()
+        return _words(value, what)
     if isinstance(value, Mapping):
         return _matrix_data(value, what)
     if not isinstance(value, Sequence):
@@ -131,10 +134,16 @@ def _flat(value: Any, what: str) -> list[Any]:
     return [part for row in value for part in (row if isinstance(row, list) else [row])]
 
 
+def _words(text: str, what: str) -> list[str]:
+    if len(text) > LONGEST_LIST:
+        raise DataError(f"{what} has {len(text)} letters, more than its numbers need")
+    return text.split()
+
+
 def _matrix_data(value: Record, what: str) -> list[Any]:
     """Numbers of `rows`, `cols`, `data`, or `sizes`, `data`, as OpenCV and ROS have them."""
     data = value.get("data", [])
-    found = data.split() if isinstance(data, str) else data
+    found = _words(data, what) if isinstance(data, str) else data
     if not isinstance(found, list):
         raise DataError(f"{what} has no data")
     if "rows" in value or "cols" in value:

@@ -24,6 +24,7 @@ from hsitool.storage.camera_formats.values import (
     named,
     numbers,
     pitch_mm,
+    pixels_per_mm,
 )
 
 MATRICES = ("cameramatrix", "intrinsicmatrix", "cameraintrinsics", "mtx", "k", "m")
@@ -165,7 +166,8 @@ def _uncertainty(plain: Record, lens: Lens) -> dict[str, Any]:
         listed = names.replace('"', " ").split() if isinstance(names, str) else names
         errors = plain.get("parameterstandarderrors")
         given = None if errors is None else numbers(errors, "the standard errors")
-        return uncertainty(listed, [plain.get("parametercovariance")], given)
+        per_f = pixels_per_mm(pitch_mm(plain.get("pixelpitchmm")))
+        return uncertainty(listed, [plain.get("parametercovariance")], given, per_f)
     if (core := plain.get("cameramatrixstddev")) is None:
         return {}
     rest = plain.get("distcoeffsstddev")

@@ -23,6 +23,7 @@ from hsitool.storage.camera_formats.values import (
     image_size,
     numbers,
     pitch_mm,
+    pixels_per_mm,
     record,
     texts,
 )
@@ -48,7 +49,7 @@ def read(document: Document) -> list[CameraInfo]:
     data = record(document.data)
     fx, skew, cx, fy, cy = camera_matrix(data["camera_matrix"], "camera_matrix")
     lens, distortion = _lens(data)
-    size = data.get("image_size")
+    size, pitch = data.get("image_size"), pitch_mm(data.get("pixel_pitch_mm"))
     return [
         CameraInfo(
             lens,
@@ -60,8 +61,8 @@ def read(document: Document) -> list[CameraInfo]:
             None if size is None else image_size(*numbers(size, "image_size", (2,))),
             skew,
             shown(str(data.get("name") or "")),
-            pitch_mm(data.get("pixel_pitch_mm")),
-            **_uncertainty(data.get("parameters")),
+            pitch,
+            **_uncertainty(data.get("parameters"), pixels_per_mm(pitch)),
         )
     ]
 
@@ -110,9 +111,10 @@ def _lens(data: Record) -> tuple[Lens, dict[str, float]]:
     return lens, dict(zip(listed, values, strict=True))
 
 
-def _uncertainty(value: Any) -> dict[str, Any]:
+def _uncertainty(value: Any, per_f: tuple[float, float]) -> dict[str, Any]:
     if value is None:
         return {}
     parts = record(value, "parameters")
     covariances = [parts.get("covariance"), parts.get("covariance_jackknife")]
-    return uncertainty(parts.get("names", []), covariances, parts.get("standard_errors"))
+    names, errors = parts.get("names", []), parts.get("standard_errors")
+    return uncertainty(names, covariances, errors, per_f)

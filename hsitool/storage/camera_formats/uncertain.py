@@ -13,34 +13,56 @@ from hsitool.storage.camera_formats.values import Record, numbers, texts
 from hsitool.storage.covariance import sound
 
 MOST_PARAMETERS = 64
-OF_THE_CAMERA = ("f", "fx", "fy", "cx", "cy")
 
 
-def uncertainty(names: Any, covariances: Sequence[Any], errors: Any) -> dict[str, Any]:
+def uncertainty(
+    names: Any,
+    covariances: Sequence[Any],
+    errors: Any,
+    per_f: tuple[float, float] = (1.0, 1.0),
+) -> dict[str, Any]:
     """`parameters`, `covariance` and `standard_errors` of a `CameraInfo`.
+
+    One focal length f becomes fx and fy that are wrong together.
 
     Args:
         names: of the parameters, a list of texts.
         covariances: of them, of which the widest is taken; None where there is none.
         errors: standard errors in the same order, or None: then the covariance's.
+        per_f: px of fx and of fy per unit of f.
 
     Raises:
         DataError: lists of other lengths, or no covariance.
     """
-    listed = texts(names, "the names of the parameters")
-    if len(listed) > MOST_PARAMETERS:
-        raise DataError(f"{len(listed)} parameters are more than a camera has")
-    sides = len(listed)
-    known = [_matrix(matrix, sides) for matrix in covariances if _is_known(matrix)]
+    given = texts(names, "the names of the parameters")
+    if len(given) > MOST_PARAMETERS:
+        raise DataError(f"{len(given)} parameters are more than a camera has")
+    if len(set(given)) < len(given):
+        raise DataError("names a parameter twice")
+    listed, apart = _apart(given, per_f)
+    known = [_matrix(matrix, len(given)) for matrix in covariances if _is_known(matrix)]
     found: dict[str, Any] = {}
     if known:
-        widest = _widest(known)
+        widest = apart @ _widest(known) @ apart.T
         found["parameters"] = listed
         found["covariance"] = tuple(map(tuple, widest.tolist()))
         found["standard_errors"] = by_name(listed, np.sqrt(np.diag(widest)).tolist())
-    if errors is not None and None not in errors:
-        found["standard_errors"] = by_name(listed, numbers(errors, "the standard errors", (sides,)))
+    if errors is not None:
+        values = [0 if error is None else error for error in errors]
+        row = np.array(numbers(values, "the standard errors", (len(given),)))
+        found["standard_errors"] = by_name(listed, (np.abs(apart) @ row).tolist())
     return found
+
+
+def _apart(names: tuple[str, ...], per_f: tuple[float, float]) -> tuple[tuple[str, ...], Any]:
+    """Names with fx and fy instead of f, and the matrix that makes them of the given ones."""
+    unit = np.eye(len(names))
+    if "f" not in names or "fx" in names or "fy" in names:
+        return names, unit
+    place = names.index("f")
+    both = np.array(per_f)[:, None] * unit[place]
+    listed = (*names[:place], "fx", "fy", *names[place + 1 :])
+    return listed, np.vstack([unit[:place], both, unit[place + 1 :]])
 
 
 def by_name(names: Sequence[str], errors: Sequence[float]) -> dict[str, float]:

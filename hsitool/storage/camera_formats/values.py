@@ -108,6 +108,11 @@ def pitch_mm(value: Any) -> tuple[float, float] | None:
     return across, down
 
 
+def pixels_per_mm(pitch: tuple[float, float] | None) -> tuple[float, float]:
+    """Of both axes; 1 where the pitch is not known, so that focal lengths are in px."""
+    return (1.0, 1.0) if pitch is None else (1 / pitch[0], 1 / pitch[1])
+
+
 def texts(value: Any, what: str) -> tuple[str, ...]:
     """A list of texts.
 

@@ -4,6 +4,7 @@ from hsitool.cli import (  # noqa: F401
     band,
     calib,
     camera_convert,
+    camera_diff,
     camera_explain,
     convert,
     diff,

@@ -175,3 +175,13 @@ def test_our_json_with_an_error(tmp_path: Path, changed: dict[str, Any], said: s
     (tmp_path / "c.json").write_text(json.dumps(own(**changed)))
     with pytest.raises(DataError, match=said):
         read_camera(tmp_path / "c.json")
+
+
+def test_entities_are_refused_even_where_they_do_no_harm(tmp_path: Path) -> None:
+    path = file_storage(tmp_path / "c.xml", camera_matrix=K)
+    assert read_camera(path).fx == K[0, 0]
+    body = path.read_text().replace('<?xml version="1.0"?>', "").replace("0. 0. 1.", "0. 0. &one;")
+    assert "&one;" in body
+    path.write_text(f"<!DOCTYPE opencv_storage [<!ENTITY one '1.'>]>{body}")
+    with pytest.raises(DataError, match="XML with a document type"):
+        read_camera(path)

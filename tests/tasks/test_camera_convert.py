@@ -92,3 +92,10 @@ def test_a_failure_leaves_the_former_file(tmp_path: Path) -> None:
     answer = run("camera", "convert", source, "--to", "kalibr", "-o", target, "--overwrite")
     assert (answer.code, target.read_text()) == (3, "mine")
     assert "Kalibr's camchain has no place for k3 = 0.01 of camera narrow_stereo/left" in answer.err
+
+
+def test_the_group_alone_shows_its_help() -> None:
+    answer = run("camera")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("Usage: hsitool camera [OPTIONS] COMMAND [ARGS]...\n")
+    assert "  convert  " in answer.err

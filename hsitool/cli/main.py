@@ -102,6 +102,9 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a verb
+            print(error.format_message(), file=sys.stderr)
+            return error.exit_code
         return _fail(error.format_message(), error.exit_code, debug)
     except typer.Abort:
         return _fail("aborted", 1, debug)

@@ -1,6 +1,18 @@
 """The application with all its verbs, which register as they are imported."""
 
-from hsitool.cli import band, calib, convert, diff, info, smooth, spectrum, tune  # noqa: F401
+from hsitool.cli import (  # noqa: F401
+    band,
+    calib,
+    camera_convert,
+    camera_diff,
+    camera_explain,
+    convert,
+    diff,
+    info,
+    smooth,
+    spectrum,
+    tune,
+)
 from hsitool.cli.app import app
 
 __all__ = ["app"]

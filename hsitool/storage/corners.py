@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from hsitool.errors import DataError, UsageError
 from hsitool.storage.atomic import refuse_existing
-from hsitool.storage.texts import write_text
+from hsitool.storage.texts import read_text, write_text
 
 FORMAT, VERSION = "hsitool corners", 1
 CSV, JSON = ENDINGS = (".csv", ".json")
@@ -161,21 +161,7 @@ def _refuse_more(count: int, path: Path) -> None:
 
 
 def _text(path: Path) -> str:
-    """All of a small text file."""
-    try:
-        if not path.is_file():
-            what = "is no plain file" if path.exists() else "there is no such file"
-            raise DataError(f"{path}: {what}")
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise DataError(
-                f"{path}: {size / 1e6:.0f} MB are more points than a calibration can use "
-                f"(limit {MOST_BYTES / 1e6:.0f} MB): keep fewer images or points"
-            )
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is no text in UTF-8: save the list so") from error
+    return read_text(path, MOST_BYTES, "are more points than a calibration can use")
 
 
 def _check(view: CornerView, path: Path) -> None:

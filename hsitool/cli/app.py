@@ -16,6 +16,13 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+camera = typer.Typer(
+    name="camera",
+    help="Cameras on disk: explain, convert, compare and plan them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(camera)
 
 
 def _show_version(wanted: bool) -> None:

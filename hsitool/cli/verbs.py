@@ -1,6 +1,16 @@
 """The application with all its verbs, which register as they are imported."""
 
-from hsitool.cli import band, calib, convert, diff, info, smooth, spectrum, tune  # noqa: F401
+from hsitool.cli import (  # noqa: F401
+    band,
+    calib,
+    camera_simulate,
+    convert,
+    diff,
+    info,
+    smooth,
+    spectrum,
+    tune,
+)
 from hsitool.cli.app import app
 
 __all__ = ["app"]

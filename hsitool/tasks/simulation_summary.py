@@ -17,6 +17,9 @@ CANNOT_KNOW = (
 )
 
 
+AS_DRAWN, SHAPE_FREE = "as drawn", "shape free"
+
+
 def percent(value: float, digits: int = 2) -> str:
     """A relative difference to so many digits."""
     return f"{100 * value:.{digits}g} %"
@@ -71,18 +74,10 @@ def _lens(shoot: Shoot) -> str:
 
 
 def _detectable(found: Simulation) -> Iterator[Row]:
-    yield (
-        "detectable",
-        f"fx/fy differing from {percent(found.rigid.detectable)} on: the board as drawn, F test",
-    )
-    if found.free is not None:
-        yield "", f"from {percent(found.free.detectable)} on: the board's shape free, F test"
-    if found.detectable is not None:
-        yield (
-            "",
-            f"from {percent(found.detectable)} on: by the interval that calib reports "
-            f"({found.plan.trials} trials)",
-        )
+    said = f"{percent(found.judged.detectable_reported)} on, in 80 % of such shoots"
+    yield "detectable", f"fx and fy that differ by {said}, by the interval that calib reports"
+    for name, forecast in _models(found):
+        yield "", f"{percent(forecast.detectable)} on by the F test, {name}"
 
 
 def _errors(found: Simulation) -> Iterator[Row]:
@@ -101,13 +96,13 @@ def _errors(found: Simulation) -> Iterator[Row]:
 
 
 def _models(found: Simulation) -> Iterator[tuple[str, Forecast]]:
-    yield "as drawn", found.rigid
+    yield AS_DRAWN, found.rigid
     if found.free is not None:
-        yield "shape free", found.free
+        yield SHAPE_FREE, found.free
 
 
 def _counted(found: Simulation) -> Iterator[Row]:
-    pairs = (("as drawn", found.coverage_rigid), ("shape free", found.coverage_free))
+    pairs = ((AS_DRAWN, found.coverage_rigid), (SHAPE_FREE, found.coverage_free))
     first = "coverage"
     for name, cover in pairs:
         if cover is not None:
@@ -135,14 +130,16 @@ def _needed(found: Simulation) -> Iterator[Row]:
 
 def power_table(found: Simulation) -> list[list[str]]:
     """A head, and a row for each difference."""
-    free = ["shape free"] if found.free is not None else []
-    counted = ["by calib (counted)"] if found.plan.trials else []
-    head = ["fx/fy - 1", "as drawn", *free, *counted]
+    free = [f"F test, {SHAPE_FREE}"] if found.free is not None else []
+    counted = ["the same, counted"] if found.plan.trials else []
+    head = ["fx/fy - 1", f"F test, {AS_DRAWN}", *free, "calib's interval", *counted]
     return [head, *(_power_cells(row) for row in found.power)]
 
 
 def _power_cells(row: PowerRow) -> list[str]:
-    predicted = [f"{100 * value:.0f} %" for value in (row.rigid, row.free) if value is not None]
+    predicted = [
+        f"{100 * value:.0f} %" for value in (row.rigid, row.free, row.reported) if value is not None
+    ]
     counted = [] if row.counted is None else [share_words(row.counted)]
     return [f"{100 * row.difference:.3g} %", *predicted, *counted]
 
@@ -175,7 +172,7 @@ def simulation_record(found: Simulation) -> dict[str, Any]:
         "seed": plan.seed,
         "rigid": _forecast(found.rigid, mx, plan.asked.sensor.known),
         "free": found.free and _forecast(found.free, mx, plan.asked.sensor.known),
-        "detectable": found.detectable,
+        "detectable": found.judged.detectable_reported,
         "coverage": {
             "rigid": _coverage(found.coverage_rigid),
             "free": _coverage(found.coverage_free),
@@ -193,6 +190,7 @@ def simulation_record(found: Simulation) -> dict[str, Any]:
 def _forecast(forecast: Forecast, mx: float, known: bool) -> dict[str, Any]:
     return {
         "detectable": forecast.detectable,
+        "detectable_reported": forecast.detectable_reported,
         "se_fx_px": forecast.se_fx_px,
         "se_fy_px": forecast.se_fy_px,
         "se_f_px": forecast.se_single_px,
@@ -226,5 +224,6 @@ def _power(row: PowerRow) -> dict[str, Any]:
         "difference": row.difference,
         "rigid": row.rigid,
         "free": row.free,
+        "reported": row.reported,
         "counted": _share(row.counted),
     }

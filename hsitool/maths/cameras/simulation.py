@@ -1,7 +1,8 @@
 """Views that a planned shoot would bring, and what a calibration would make of them.
 
 How sure a calibration will be needs no fit: with the views' geometry known, the reduced normal
-equations at the truth give the covariance (`foretell`). Coverage and verdicts do (`carry_out`).
+equations at the truth give the covariance, and with noise the estimate and its jackknife
+(`foretell`). Coverage and verdicts are counted in real fits (`carry_out`).
 Noise is Gaussian and independent from corner to corner, which that of photographs is not quite.
 """
 
@@ -13,9 +14,10 @@ from itertools import islice
 from typing import Literal, get_args
 
 import numpy as np
+from scipy import special  # type: ignore[import-untyped]
 
 from hsitool.errors import UsageError
-from hsitool.maths.cameras.bundle import reduce_views, rotation_matrices, scaled_inverse
+from hsitool.maths.cameras.bundle import Reduced, reduce_views, rotation_matrices, scaled_inverse
 from hsitool.maths.cameras.bundle_layout import (
     Layout,
     PackedViews,
@@ -44,6 +46,8 @@ OUTLIER_PX = 3.0
 MOST_DRAWS = 50_000
 """Poses tried for each view before it is said that none shows the whole board."""
 POINTS_AT_ONCE = 20_000
+NOISE_DRAWS = 10
+"""Of noise for each geometry."""
 STEEPEST_DEG = 85.0
 CERTAIN = 10.0
 """Standard errors at which a difference is noticed for sure; the function is NaN far beyond."""
@@ -102,12 +106,13 @@ def _require_range(
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Foretold:
     """What the geometry of one shoot says of a calibration with one model of the board.
 
     Standard errors of independent noise; `bias_delta` is what the print's errors do to the
-    difference where the model of the board does not know them.
+    difference where the model of the board does not know them. `error` and `reach` (draws,) are
+    the error of delta, less that bias, and half of its interval for some draws of noise.
     """
 
     se_fx_px: float
@@ -118,6 +123,8 @@ class Foretold:
     bias_delta: float
     correlation: float
     dof: int
+    error: Floats
+    reach: Floats
 
 
 @dataclass(frozen=True)
@@ -233,8 +240,10 @@ def _in_sight(camera: Camera, points: Floats) -> Flags:
     return found
 
 
-def foretell(scene: Scene, asked: Request, *, free_board: bool) -> Foretold:
-    """Standard errors without a fit, by the covariance at the truth.
+def foretell(
+    scene: Scene, asked: Request, rng: np.random.Generator, *, free_board: bool
+) -> Foretold:
+    """Standard errors without a fit, by the covariance at the truth; intervals for drawn noise.
 
     Raises:
         DataError: such views do not determine the camera.
@@ -253,6 +262,8 @@ def foretell(scene: Scene, asked: Request, *, free_board: bool) -> Foretold:
     if free_board:
         both[-4:, -4:] = np.eye(4)
     se_f = shoot.noise_px * np.sqrt(scaled_inverse(both.T @ information @ both)[0, 0])
+    dof = 2 * scene.packed.points - len(inverse) - 6 * shoot.views
+    error, reach = _intervals(reduced, inverse, row, dof, rng)
     return Foretold(
         se_fx_px=float(se_fx),
         se_fy_px=float(se_fy),
@@ -260,8 +271,36 @@ def foretell(scene: Scene, asked: Request, *, free_board: bool) -> Foretold:
         se_delta=float(np.sqrt(row @ covariance @ row)),
         bias_delta=float(row @ bias),
         correlation=float(covariance[0, 1] / (se_fx * se_fy)),
-        dof=2 * scene.packed.points - len(inverse) - 6 * shoot.views,
+        dof=dof,
+        error=shoot.noise_px * error,
+        reach=shoot.noise_px * reach,
     )
+
+
+def _intervals(
+    reduced: Reduced, inverse: Floats, row: Floats, dof: int, rng: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Errors of delta and half-widths of its interval, (draws,) each, for noise of 1 px.
+
+    The fit linearised at the truth: a gradient g of noise moves the parameters by -S^-1 g, and the
+    jackknife is as in `influence`. The interval is the wider of the two, as calib reports it.
+    """
+    views, rows, _ = reduced.shared.shape
+    across = np.swapaxes(reduced.pose_q, 1, 2)
+    left = reduced.shared - reduced.pose_q @ (across @ reduced.shared)
+    gradient = np.swapaxes(left, 1, 2) @ rng.normal(size=(views, rows, NOISE_DRAWS))
+    step = -inverse @ gradient.sum(axis=0)
+    there = gradient + reduced.information @ step
+    total = reduced.information.sum(axis=0)
+    scale = 1 / np.sqrt(np.diag(total))
+    others = (total - reduced.information) * np.outer(scale, scale)
+    moved = np.linalg.solve(others, scale[:, None] * there)
+    influence = np.einsum("p,vpd->vd", row * scale, moved)
+    jackknife = np.sqrt((views - 1) * influence.var(axis=0))
+    ols = np.sqrt(row @ inverse @ row * rng.chisquare(dof, NOISE_DRAWS) / dof)
+    ends = special.stdtrit([dof, views - 1], 1 - ALPHA / 2)
+    reach: Floats = np.maximum(ends[0] * ols, ends[1] * jackknife)
+    return row @ step, reach
 
 
 def carry_out(scene: Scene, asked: Request, rng: np.random.Generator) -> Outcome:
@@ -307,8 +346,6 @@ def power(se: Floats, dof: Floats, difference: Floats) -> Floats:
 
     `difference` includes any bias; arrays of one shape.
     """
-    from scipy import special  # type: ignore[import-untyped]
-
     critical = special.fdtri(1, dof, 1 - ALPHA)
     standard_errors = np.minimum(np.abs(difference) / se, CERTAIN)
     found: Floats = 1 - special.ncfdtr(1, dof, standard_errors**2, critical)

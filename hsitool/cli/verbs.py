@@ -3,6 +3,7 @@
 from hsitool.cli import (  # noqa: F401
     band,
     calib,
+    camera_board,
     camera_simulate,
     convert,
     diff,

@@ -322,10 +322,10 @@ def _views_needed(found: Simulation) -> int | None:
         return None
     views, noticed = plan.shoot.views, found.judged.detectable_reported
     for _ in range(ROUNDS_OF_VIEWS):
-        by_root = views * (noticed / tol) ** 2
+        by_root = views * math.pow(noticed / tol, 2)
         if by_root > MOST_VIEWS_SIMULATED:
             return math.ceil(by_root) if by_root <= MOST_VIEWS else None
-        wanted = max(math.ceil(views * (noticed / tol) ** STEP_OF_VIEWS), FEWEST_VIEWS)
+        wanted = max(math.ceil(views * math.pow(noticed / tol, STEP_OF_VIEWS)), FEWEST_VIEWS)
         if abs(wanted - views) <= 1:
             return max(views, wanted)
         views = wanted

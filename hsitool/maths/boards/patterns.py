@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -29,6 +30,9 @@ LEAST_CORNERS = 6
 
 MOST_BLOBS = 4
 """Dark blobs that are searched for a grid, in multiples of its circles."""
+
+SMALLEST_BLOB = 0.4
+"""Diameter of a blob that may be a circle, per that of the usual one; tilt makes less of it."""
 
 Ids = NDArray[np.int64]
 
@@ -68,6 +72,15 @@ def _spacing(uv: Points, places: Points) -> float:
 
 @lru_cache(maxsize=4)
 def _charuco_detector(board: Board) -> Any:
+    return cv2.aruco.CharucoDetector(charuco_pattern(board))
+
+
+def charuco_pattern(board: Board) -> Any:
+    """OpenCV's description (`cv2.aruco.CharucoBoard`) of a ChArUco board.
+
+    Raises:
+        UsageError: no dictionary of that name, or too few markers in it.
+    """
     dictionary = getattr(cv2.aruco, board.dictionary, None)
     if not isinstance(dictionary, int) or not board.dictionary.startswith("DICT_"):
         known = sorted(name for name in dir(cv2.aruco) if name.startswith("DICT_"))
@@ -81,7 +94,7 @@ def _charuco_detector(board: Board) -> Any:
         )
     pattern = cv2.aruco.CharucoBoard(size, board.square_mm, board.marker_mm or 0.0, markers)
     pattern.setLegacyPattern(board.legacy)
-    return cv2.aruco.CharucoDetector(pattern)
+    return pattern
 
 
 def find_circles(image: Grey, board: Board) -> Grid | None:
@@ -89,7 +102,7 @@ def find_circles(image: Grey, board: Board) -> Grid | None:
     even = board.target == "circles"
     kind = cv2.CALIB_CB_SYMMETRIC_GRID if even else cv2.CALIB_CB_ASYMMETRIC_GRID
     size = board.columns, board.rows
-    blobs = _blobs(image.size // board.count).detect(image)
+    blobs = _alike(_blobs(image.size // board.count).detect(image), board.count)
     centres = np.array([blob.pt for blob in blobs], np.float32).reshape(-1, 1, 2)
     if not board.count <= len(centres) <= MOST_BLOBS * board.count:
         return None  # among too many, OpenCV would search for minutes
@@ -101,6 +114,13 @@ def find_circles(image: Grey, board: Board) -> Grid | None:
             points = right_handed(points, size[::-1]) if even else points
             return measured(points, board.grid, "circles", 0.0)
     return None
+
+
+def _alike(blobs: Sequence[Any], count: int) -> list[Any]:
+    """Without those far smaller than the circles, as the letters on a sheet are."""
+    largest = sorted((blob.size for blob in blobs), reverse=True)[:count]
+    usual = float(np.median(largest)) if largest else 0.0
+    return [blob for blob in blobs if blob.size > SMALLEST_BLOB * usual]
 
 
 def _blobs(largest: int) -> Any:

@@ -27,8 +27,8 @@ from hsitool.maths.cameras.simulation import (
 from hsitool.maths.cameras.verdict import FEWEST_VIEWS
 
 MOST_TRIALS = 100_000
-FEWEST_GEOMETRIES = 100
-"""Shoots whose geometry is looked at, however few are calibrated."""
+FEWEST_GEOMETRIES = 200
+"""Shoots whose geometry is looked at, however few are calibrated: power to about 1 point."""
 GEOMETRIES_OF_ADVICE = 40
 WORTH_SAYING = 0.8
 """An alternative must bring an error below this share of the plan's to be named."""

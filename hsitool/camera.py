@@ -50,7 +50,7 @@ class CameraInfo:
     pitch_mm: tuple[float, float] | None = None
     """mm from pixel to pixel along x and y."""
     parameters: tuple[str, ...] = ()
-    """What the rows of the covariance are: fx, fy (or f), cx, cy, coefficients, the board's."""
+    """What the rows of the covariance are: fx, fy, cx, cy, skew, coefficients, the board's."""
     covariance: tuple[tuple[float, ...], ...] | None = None
     standard_errors: Mapping[str, float] = field(default_factory=dict)
     """By parameter, where the file has them."""

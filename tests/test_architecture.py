@@ -38,6 +38,7 @@ HOMES: dict[str, set[str]] = {
     "affine": {"storage"},
     "cv2": {"maths", "storage"},
     "cupy": {"device"},
+    "yaml": {"storage"},
     "matplotlib": {"drawing"},
     "concurrent": {"engine"},
     "multiprocessing": {"engine"},

@@ -24,6 +24,14 @@ camera = typer.Typer(
 )
 app.add_typer(camera)
 
+camera = typer.Typer(
+    name="camera",
+    help="Cameras on disk: explain, convert, compare and plan them.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(camera)
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:

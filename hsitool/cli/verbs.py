@@ -4,6 +4,8 @@ from hsitool.cli import (  # noqa: F401
     band,
     calib,
     camera_board,
+    camera_convert,
+    camera_explain,
     camera_simulate,
     convert,
     diff,

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hsitool.errors import UsageError
 from hsitool.storage.atomic import refuse_existing
+from hsitool.storage.camera_formats.file_storage import as_yaml
 from hsitool.storage.texts import write_text
 
-Matrix = Sequence[Sequence[float]]
 YAML = (".yaml", ".yml")
 ENDINGS = (*YAML, ".json")
 OPENCV_COUNTS = (5, 8)
 """Numbers of pinhole coefficients that every reader of OpenCV's files takes."""
-
-NUMBERS_A_LINE = 4
 
 
 def check_camera_file(path: Path, overwrite: bool = False) -> None:
@@ -43,7 +40,7 @@ def write_camera(path: Path, record: Mapping[str, Any], *, overwrite: bool = Fal
     """
     check_camera_file(path, overwrite)
     is_yaml = path.suffix.lower() in YAML
-    text = file_storage(_yaml_items(record)) if is_yaml else json_text(record) + "\n"
+    text = as_yaml(_yaml_items(record)) if is_yaml else json_text(record) + "\n"
     write_text(path, text, overwrite=overwrite)
 
 
@@ -60,52 +57,6 @@ def left_out(path: Path) -> str | None:
 def json_text(record: Mapping[str, Any]) -> str:
     """JSON with numbers at full precision; those that are not finite have become null before."""
     return json.dumps(record, allow_nan=False)
-
-
-def file_storage(items: Mapping[str, Any]) -> str:
-    """The text of a file that `cv2.FileStorage` reads.
-
-    Values are numbers, texts, lists of texts, or matrices as lists of rows.
-    """
-    lines = ["%YAML:1.0", "---"]
-    for key, value in items.items():
-        if isinstance(value, str):
-            lines.append(f"{key}: {_quoted(value)}")
-        elif not isinstance(value, Sequence):
-            lines.append(f"{key}: {_number(value)}")
-        elif value and isinstance(value[0], str):
-            lines.append(f"{key}: [ {', '.join(map(_quoted, value))} ]")
-        else:
-            lines += _matrix(key, value)
-    return "\n".join(lines) + "\n"
-
-
-def _matrix(key: str, rows: Matrix) -> list[str]:
-    numbers = [_number(float(value)) for row in rows for value in row]
-    parts = [
-        ", ".join(numbers[start : start + NUMBERS_A_LINE])
-        for start in range(0, len(numbers), NUMBERS_A_LINE)
-    ]
-    head = [f"{key}: !!opencv-matrix", f"   rows: {len(rows)}", f"   cols: {len(rows[0])}"]
-    return [*head, "   dt: d", "   data: [ " + ",\n       ".join(parts) + " ]"]
-
-
-def _number(value: float | None) -> str:
-    """As OpenCV writes it; all digits of a float64."""
-    if isinstance(value, int):
-        return str(int(value))
-    if value is None or math.isnan(value):
-        return ".Nan"
-    if math.isinf(value):
-        return ".Inf" if value > 0 else "-.Inf"
-    return repr(float(value))
-
-
-def _quoted(text: str) -> str:
-    """A text on one line, in double quotes; what YAML has an escape for is escaped."""
-    shown = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
-    plain = shown.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{plain}"'
 
 
 def _yaml_items(record: Mapping[str, Any]) -> dict[str, Any]:

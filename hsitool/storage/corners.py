@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.errors import DataError
-from hsitool.storage.texts import write_text
+from hsitool.storage.texts import read_text, write_text
 
 FORMAT, VERSION = "hsitool corners", 1
 MOST_BYTES = 50_000_000
@@ -132,20 +132,7 @@ def _quoted(error: ValueError) -> str:
 
 
 def _text(path: Path) -> str:
-    """All of a small text file."""
-    try:
-        if not path.is_file():
-            raise DataError(f"{path}: there is no such file")
-        if (size := path.stat().st_size) > MOST_BYTES:
-            raise DataError(
-                f"{path}: {size / 1e6:.0f} MB are more points than a calibration can use "
-                f"(limit {MOST_BYTES / 1e6:.0f} MB): keep fewer images or points"
-            )
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is no text file: give corners as CSV or JSON") from error
+    return read_text(path, MOST_BYTES, "are more points than a calibration can use")
 
 
 def _check(view: CornerView, path: Path) -> None:

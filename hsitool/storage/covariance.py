@@ -1,4 +1,4 @@
-"""Covariances of the noise of bands, from NumPy's .npy files."""
+"""Covariances: of the noise of bands, from NumPy's .npy files; and what makes one sound."""
 
 from __future__ import annotations
 
@@ -31,16 +31,21 @@ def read_covariance(path: Path, bands: int) -> NDArray[np.float64]:
         raise DataError(f"{path}: not a NumPy .npy file of real numbers")
     if matrix.shape != (bands, bands):
         raise DataError(f"{path}: its shape is {matrix.shape}, not ({bands}, {bands}) as the bands")
-    return _sound(path, matrix.astype(np.float64))
+    return sound(matrix.astype(np.float64), str(path))
 
 
-def _sound(path: Path, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def sound(matrix: NDArray[np.float64], where: str) -> NDArray[np.float64]:
+    """A square matrix, made symmetric to the last digit, if it is a covariance.
+
+    Raises:
+        DataError: naming `where`; it is none.
+    """
     largest = np.abs(matrix).max()
     if not np.isfinite(largest):
-        raise DataError(f"{path}: the covariance holds NaN or infinities")
+        raise DataError(f"{where}: the covariance holds NaN or infinities")
     if np.abs(matrix - matrix.T).max() > SYMMETRY * largest:
-        raise DataError(f"{path}: the matrix is not symmetric, so it is no covariance")
+        raise DataError(f"{where}: the matrix is not symmetric, so it is no covariance")
     least = np.linalg.eigvalsh(matrix).min()
     if least < -SYMMETRY * largest:
-        raise DataError(f"{path}: no covariance: its least eigenvalue {least:.3g} is negative")
+        raise DataError(f"{where}: no covariance: its least eigenvalue {least:.3g} is negative")
     return (matrix + matrix.T) / 2

@@ -8,7 +8,40 @@ from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
+from hsitool.errors import DataError
 from hsitool.storage.atomic import PartFolder, refuse_existing, told_of
+
+
+def read_text(path: Path, most_bytes: int, too_large: str) -> str:
+    """All of a small UTF-8 file; never more than `most_bytes` of it are read.
+
+    Args:
+        path: of a plain file.
+        most_bytes: files above are refused unread.
+        too_large: why, as `are more points than a calibration can use`.
+
+    Raises:
+        DataError: it is missing, no plain file, too large, unreadable or no text.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: is no plain file: name a file")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            raw = b"" if size > most_bytes else file.read(most_bytes + 1)
+        if (size := max(size, len(raw))) > most_bytes:
+            limit = f"(limit {most_bytes / 1e6:.0f} MB)"
+            raise DataError(f"{path}: {size / 1e6:.0f} MB {too_large} {limit}")
+        text = raw.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is no text file (byte {error.start} is not UTF-8)") from error
+    if "\0" in text:
+        raise DataError(f"{path}: is no text file (byte {text.index(chr(0))} is NUL)")
+    return text
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = False) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from hsitool.errors import DataError, UsageError
-from hsitool.storage.camera_files import check_camera_file, file_storage, left_out, write_camera
+from hsitool.storage.camera_files import check_camera_file, left_out, write_camera
+from hsitool.storage.camera_formats.file_storage import as_yaml
 
 K = [[1600.123456789012, 0.0, 650.25], [0.0, 1599.9, 500.125], [0.0, 0.0, 1.0]]
 
@@ -102,7 +103,7 @@ def test_a_camera_without_pitch_or_board_has_no_such_keys(tmp_path: Path) -> Non
 
 def test_numbers_that_are_not_finite_are_read_as_such(tmp_path: Path) -> None:
     path = tmp_path / "odd.yaml"
-    path.write_text(file_storage({"m": [[math.nan, math.inf, -math.inf, 1e-300]], "none": None}))
+    path.write_text(as_yaml({"m": [[math.nan, math.inf, -math.inf, 1e-300]], "none": None}))
     storage = opened(path)
     found = storage.getNode("m").mat().ravel()
     assert np.isnan(found[0])

@@ -16,13 +16,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-camera = typer.Typer(
-    name="camera",
-    help="Cameras on disk: explain, convert, compare and plan them.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(camera)
 
 camera = typer.Typer(
     name="camera",

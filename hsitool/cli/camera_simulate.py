@@ -126,6 +126,7 @@ def simulate(
     Boards are held at random, wholly in the frame, and seen with noise. Errors and power follow
     from the geometry; coverage and verdicts are counted in calibrations of simulated corners.
     """
+    from hsitool.storage.cameras import read_camera
     from hsitool.tasks import calib_words as words
     from hsitool.tasks import shoot_words as said
     from hsitool.tasks.calib import CalibSettings
@@ -149,7 +150,7 @@ def simulate(
         ),
         views=views,
         noise_px=said.pixels(noise, "--noise"),
-        camera=None,
+        camera=None if camera is None else read_camera(camera),
         image_size=None if image_size is None else words.image_size(image_size),
         focal=None if focal is None else said.focal_length(focal),
         centre=None if centre is None else said.coefficients(centre, "--centre", 2),

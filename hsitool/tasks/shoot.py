@@ -161,6 +161,11 @@ class ShootSettings:
         return tuple(usual.get(name, 0.0) for name in names)
 
     def _require_model(self, camera: CameraInfo, names: tuple[str, ...]) -> None:
+        if camera.skew != 0:
+            raise UsageError(
+                f"{camera.called} has a skew of {camera.skew:g} px, which is not simulated: give "
+                "--f, --centre and --distortion instead of --camera"
+            )
         left = [name for name in camera.active if name not in names]
         if left or (camera.lens == "fisheye") != (self.calib.model == "fisheye"):
             models: tuple[Model, ...] = ("k2", "k3", "rational", "fisheye")

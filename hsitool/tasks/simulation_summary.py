@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -64,7 +65,7 @@ def _plan(found: Simulation) -> Iterator[Row]:
 def _focal(found: Simulation) -> str:
     camera, sensor = found.plan.shoot.camera, found.plan.asked.sensor
     px = f"{camera.fx:.6g} px"
-    if camera.fx != camera.fy:
+    if not math.isclose(camera.fx, camera.fy, rel_tol=1e-9):
         px = f"{camera.fx:.6g} px along x, {camera.fy:.6g} px along y"
     return px if sensor.pitch_mm is None else f"{px} ({camera.fy * sensor.pitch_mm[1]:.5g} mm)"
 

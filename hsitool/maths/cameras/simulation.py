@@ -191,7 +191,7 @@ def _fitting(
     in_vain = 0
     while in_vain < MOST_DRAWS:
         rotation, translation = _drawn(shoot, board, quarter, batch, rng)
-        points = np.einsum("vij,nj->vni", rotation, board) + translation[:, None]
+        points = board @ np.swapaxes(rotation, 1, 2) + translation[:, None]
         fits = np.flatnonzero(_in_sight(shoot.camera, points))
         in_vain = 0 if len(fits) else in_vain + batch
         for place in fits:

@@ -138,6 +138,9 @@ def test_the_pdf_is_at_true_size(tmp_path: Path) -> None:
     spans = np.abs(np.diff(ends, axis=1)[:, 0])
     assert spans.max(axis=0) == pytest.approx([250, 170], abs=1e-4)
     assert len(lines) == 2 + 251 + 171
+    left_top = squares[..., 0].min(), squares[..., 1].max()  # where both rulers begin
+    across, down = ends[spans[:, 0].argmax()], ends[spans[:, 1].argmax()]
+    assert (across[:, 0].min(), down[:, 1].max()) == pytest.approx(left_top, abs=1e-4)
 
 
 def test_the_svg_is_at_true_size(tmp_path: Path) -> None:

@@ -323,12 +323,12 @@ def _views_needed(found: Simulation) -> int | None:
     views, noticed = plan.shoot.views, found.judged.detectable_reported
     for _ in range(ROUNDS_OF_VIEWS):
         by_root = views * math.pow(noticed / tol, 2)
-        if by_root > MOST_VIEWS_SIMULATED:
+        if views >= MOST_VIEWS_SIMULATED <= by_root:
             return math.ceil(by_root) if by_root <= MOST_VIEWS else None
         wanted = max(math.ceil(views * math.pow(noticed / tol, STEP_OF_VIEWS)), FEWEST_VIEWS)
         if abs(wanted - views) <= 1:
             return max(views, wanted)
-        views = wanted
+        views = min(wanted, MOST_VIEWS_SIMULATED)
         then = _alternative(plan, replace(plan.shoot, views=views))
         if then is None:
             return None

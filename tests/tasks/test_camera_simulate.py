@@ -91,6 +91,8 @@ def test_views_needed_are_enough() -> None:
     print(f"{needed} views show {enough:.5f}, {needed - 4} views {fewer:.5f}")
     assert enough < 1.1e-3
     assert fewer > 1.1e-3
+    from_few = simulated("--noise", "0.3px", "--trials", 0, "--views", 3)["views_needed"]
+    assert abs(from_few - needed) <= 2
 
 
 def test_a_pitch_gives_millimetres() -> None:

@@ -16,8 +16,14 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import special  # type: ignore[import-untyped]
 
-from hsitool.errors import UsageError
-from hsitool.maths.cameras.bundle import Reduced, reduce_views, rotation_matrices, scaled_inverse
+from hsitool.errors import DataError, UsageError
+from hsitool.maths.cameras.bundle import (
+    UNDETERMINED,
+    Reduced,
+    reduce_views,
+    rotation_matrices,
+    scaled_inverse,
+)
 from hsitool.maths.cameras.bundle_layout import (
     Layout,
     PackedViews,
@@ -43,7 +49,7 @@ MARGIN_PX = 8.0
 UNROLLED_DEG = 1.0
 """Standard deviation of the roll of a board that is held straight."""
 OUTLIER_PX = 3.0
-MOST_DRAWS = 50_000
+MOST_DRAWS = 10_000
 """Poses tried for each view before it is said that none shows the whole board."""
 POINTS_AT_ONCE = 20_000
 NOISE_DRAWS = 10
@@ -196,11 +202,9 @@ def _fitting(
         in_vain = 0 if len(fits) else in_vain + batch
         for place in fits:
             yield rotation[place], translation[place]
-    share = f"{100 * shoot.fill[0]:g} to {100 * shoot.fill[1]:g} % of the width"
     raise UsageError(
         f"of {MOST_DRAWS} poses none shows the whole board {MARGIN_PX:g} px inside the frame: "
-        f"it takes {share if shoot.depth_mm is None else 'its share'}; show it smaller "
-        "(--fill or --distance) or tilt it less"
+        "show it smaller (--fill or --distance) or tilt it less"
     )
 
 
@@ -294,7 +298,10 @@ def _intervals(
     total = reduced.information.sum(axis=0)
     scale = 1 / np.sqrt(np.diag(total))
     others = (total - reduced.information) * np.outer(scale, scale)
-    moved = np.linalg.solve(others, scale[:, None] * there)
+    try:
+        moved = np.linalg.solve(others, scale[:, None] * there)
+    except np.linalg.LinAlgError as error:
+        raise DataError(UNDETERMINED) from error
     influence = np.einsum("p,vpd->vd", row * scale, moved)
     jackknife = np.sqrt((views - 1) * influence.var(axis=0))
     ols = np.sqrt(row @ inverse @ row * rng.chisquare(dof, NOISE_DRAWS) / dof)

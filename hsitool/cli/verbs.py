@@ -5,6 +5,7 @@ from hsitool.cli import (  # noqa: F401
     calib,
     camera_board,
     camera_convert,
+    camera_diff,
     camera_explain,
     camera_simulate,
     convert,

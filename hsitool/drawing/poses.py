@@ -36,7 +36,7 @@ def draw_coverage(figure: Figure, found: Calibration) -> None:
     figure.colorbar(image, ax=axes, label="corners in a cell")
     share = 100 * found.coverage.frame_share
     axes.set_title(f"Coverage: {share:.0f} % of the cells hold a corner (empty ones are white)")
-    frame(axes, found)
+    frame(axes, found.image_size)
 
 
 def draw_turns(figure: Figure, found: Calibration) -> None:
@@ -124,27 +124,29 @@ def draw_uncertainty(figure: Figure, found: Calibration, sd_px: Floats) -> None:
     """How surely a direction is projected to its pixel, over the frame: (n, n) px."""
     figure.set_layout_engine("compressed")
     axes = figure.subplots()
-    _contours(figure, axes, found, sd_px)
+    contours(figure, axes, found.image_size, sd_px, "standard error of a projected point (px)")
     x, y = np.concatenate([view.image_px for view in found.views]).T
     axes.plot(x, y, ".", color="white", markersize=1, alpha=0.6, rasterized=True)
     axes.set_title("Uncertainty of projection; dots are the corners")
-    frame(axes, found)
+    frame(axes, found.image_size)
 
 
-def _contours(figure: Figure, axes: Axes, found: Calibration, sd_px: Floats) -> None:
-    """Filled contours at 1, 2 and 5 times powers of ten: corners of the frame are far worse."""
+def contours(
+    figure: Figure, axes: Axes, image_size: tuple[int, int], values: Floats, label: str
+) -> None:
+    """Filled contours over the frame at 1, 2 and 5 times powers of ten: corners are far worse."""
     from matplotlib.colors import LogNorm
 
-    width, height = found.image_size
-    columns = np.linspace(0, width - 1, sd_px.shape[1])
-    rows = np.linspace(0, height - 1, sd_px.shape[0])
-    shown = np.ma.masked_invalid(sd_px)
+    width, height = image_size
+    columns = np.linspace(0, width - 1, values.shape[1])
+    rows = np.linspace(0, height - 1, values.shape[0])
+    shown = np.ma.masked_invalid(values)
     levels = _levels(float(shown.min()), float(shown.max()))
     norm = LogNorm(levels[0], levels[-1])
     filled = axes.contourf(columns, rows, shown, levels=levels, cmap="cividis", norm=norm)
     lines = axes.contour(columns, rows, shown, levels=levels, colors="black", linewidths=0.6)
     axes.clabel(lines, fontsize=8, fmt="%g")
-    bar = figure.colorbar(filled, ax=axes, label="standard error of a projected point (px)")
+    bar = figure.colorbar(filled, ax=axes, label=label)
     bar.set_ticks(levels, labels=[f"{level:g}" for level in levels])
 
 

@@ -104,7 +104,7 @@ def draw_vectors(figure: Figure, found: Calibration) -> None:
     every = f", one of {step}" if step > 1 else ""
     left_out = f", {int((~used).sum())} left out (crosses)" if not used.all() else ""
     axes.set_title(f"Residuals ({factor:.0f} times longer){every}{left_out}", loc="left")
-    frame(axes, found)
+    frame(axes, found.image_size)
 
 
 def _round(value: float) -> float:
@@ -113,9 +113,9 @@ def _round(value: float) -> float:
     return float(power * max(step for step in (1, 2, 5) if step * power <= value))
 
 
-def frame(axes: Axes, found: Calibration) -> None:
+def frame(axes: Axes, image_size: tuple[int, int]) -> None:
     """The axes of the image: columns to the right, rows down."""
-    width, height = found.image_size
+    width, height = image_size
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
     axes.set(xlabel="column (px)", ylabel="row (px)")
 

@@ -116,7 +116,7 @@ FORMATS = (
     ),
     CameraFormat(
         "opencv",
-        "OpenCV's files",
+        "OpenCV",
         (".yaml", ".yml", ".xml", ".json"),
         opencv.claims,
         opencv.read,
@@ -215,7 +215,7 @@ def write_cameras(
     refuse_existing([path], overwrite)
     if len(cameras) > 1 and not form.several:
         names = ", ".join(camera.name for camera in cameras)
-        raise DataError(f"{path}: {form.title} hold one camera, not {len(cameras)} ({names})")
+        raise DataError(f"{path}: {form.title} holds one camera, not {len(cameras)} ({names})")
     for info in cameras:
         _require_place(path, info, form)
     write_text(path, form.write(cameras, path), overwrite=overwrite)

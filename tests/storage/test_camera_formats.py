@@ -272,7 +272,7 @@ def test_several_cameras_in_one_file(tmp_path: Path, key: str) -> None:
 
 def test_one_camera_alone_where_no_more_go(tmp_path: Path) -> None:
     cameras = read_cameras(given(tmp_path, samples.KALIBR))
-    with pytest.raises(DataError, match=r"hold one camera, not 3 \(cam0, cam1, cam2\)"):
+    with pytest.raises(DataError, match=r"holds one camera, not 3 \(cam0, cam1, cam2\)"):
         write_cameras(tmp_path / "c.json", cameras, BY_KEY["json"])
 
 

@@ -92,7 +92,7 @@ def half_split(
     # Both halves have half of the views: twice the variance each.
     predictions = [one[1] + two[1], 4 * whole.jackknife]
     spread = max((frame.spread(c) for c in predictions if np.isfinite(c).all()), key=np.sum)
-    predicted, limit = float(np.sqrt(spread.sum())), _limit(spread)
+    predicted, limit = float(np.sqrt(spread.sum())), chance_limit(spread)
     return HalfSplit(found, predicted, limit, found > limit * predicted)
 
 
@@ -108,7 +108,10 @@ def _half(
     return camera_of(layout, found, image_size), sureness(reduced, views.points).covariance
 
 
-def _limit(spread: Floats) -> float:
-    """Quantile of sqrt(found / predicted), a sum of chi-squares of that spread (Satterthwaite)."""
+def chance_limit(spread: Floats) -> float:
+    """Quantile of the ratio of a found RMS to the predicted one, by chance (Satterthwaite).
+
+    Its square is a sum of chi-squares weighted by `spread`, eigenvalues of the covariance.
+    """
     freedom = spread.sum() ** 2 / np.sum(spread**2)
     return float(np.sqrt(2 * special.gammaincinv(freedom / 2, CONFIDENCE) / freedom))

@@ -60,7 +60,7 @@ def _camera(name: str, part: Record) -> CameraInfo:
     model, kind = part["camera_model"], part.get("distortion_model", "none")
     if model != "pinhole":
         raise DataError(f"camera {name} has the model {shown(str(model))}: only pinhole is known")
-    if kind not in DISTORTIONS:
+    if not isinstance(kind, str) or kind not in DISTORTIONS:
         known = ", ".join(DISTORTIONS)
         raise DataError(f"camera {name} has the distortion {shown(str(kind))}, none of {known}")
     fx, fy, cx, cy = numbers(part["intrinsics"], f"camera {name}: intrinsics", (4,))

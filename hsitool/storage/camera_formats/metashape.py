@@ -23,7 +23,8 @@ from hsitool.camera import COEFFICIENTS, CameraInfo, Lens
 from hsitool.errors import DataError, HsitoolWarning
 from hsitool.storage.camera_formats.document import Document, shown
 from hsitool.storage.camera_formats.uncertain import uncertainty
-from hsitool.storage.camera_formats.values import image_size, number, numbers
+from hsitool.storage.camera_formats.values import image_size, number, numbers, pitch_mm
+from hsitool.storage.covariance import sound
 
 CORNER = 0.5
 """What Metashape's coordinates of a point exceed ours by."""
@@ -115,7 +116,7 @@ def _uncertainty(sensor: Element, lens: Lens) -> dict[str, Any]:
         return {}
     counts = (len(theirs) ** 2,)
     given = numbers(sensor.findtext("covariance/coeffs") or "", "the covariance", counts)
-    covariance = np.array(given).reshape(len(theirs), len(theirs))
+    covariance = sound(np.array(given).reshape(len(theirs), len(theirs)), "the covariance")
     turn = np.eye(len(theirs))
     ours = OURS[lens] | {"cx": "cx", "cy": "cy", "f": "f", "b2": "skew"}
     if "f" in theirs and "b1" in theirs:
@@ -129,8 +130,8 @@ def _pitch(sensor: Element) -> tuple[float, float] | None:
     found = {p.get("name"): p.get("value") for p in sensor.findall("property")}
     if "pixel_width" not in found or "pixel_height" not in found:
         return None
-    across, down = (number(found[f"pixel_{side}"], f"pixel_{side}") for side in ("width", "height"))
-    return (across, down) if across > 0 and down > 0 else None
+    sides = [number(found[f"pixel_{side}"], f"pixel_{side}") for side in ("width", "height")]
+    return pitch_mm(sides) if all(sides) else None  # it writes 0 for what it does not know
 
 
 def _camera(

@@ -48,8 +48,10 @@ def uncertainty(
         found["covariance"] = tuple(map(tuple, widest.tolist()))
         found["standard_errors"] = by_name(listed, np.sqrt(np.diag(widest)).tolist())
     if errors is not None:
-        values = [0 if error is None else error for error in errors]
+        given_errors = errors if isinstance(errors, list) else [errors]
+        values = [0 if error is None else error for error in given_errors]
         row = np.array(numbers(values, "the standard errors", (len(given),)))
+        row[~np.isfinite(row)] = 0  # not known
         found["standard_errors"] = by_name(listed, (np.abs(apart) @ row).tolist())
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf
 from typing import Any
 
 from hsitool.errors import DataError
@@ -11,6 +10,7 @@ from hsitool.storage.camera_formats.document import LONGEST_NUMBER, shown
 
 LARGEST_SIDE = 1_000_000
 LONGEST_LIST = 200_000
+SMALLEST_PITCH_MM, LARGEST_PITCH_MM = 1e-6, 10.0
 UNIT_ROW = (0.0, 0.0, 1.0)
 Record = Mapping[str, Any]
 
@@ -98,12 +98,12 @@ def pitch_mm(value: Any) -> tuple[float, float] | None:
     """mm from pixel to pixel along x and y; None of None.
 
     Raises:
-        DataError: no two numbers above 0.
+        DataError: no two numbers that pixels have.
     """
     if value is None:
         return None
     across, down = numbers(value, "the pixel pitch", (2,))
-    if not (0 < across < inf and 0 < down < inf):
+    if not all(SMALLEST_PITCH_MM < side < LARGEST_PITCH_MM for side in (across, down)):
         raise DataError(f"has a pixel pitch of {across:g}, {down:g} mm")
     return across, down
 

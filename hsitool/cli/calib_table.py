@@ -1,4 +1,4 @@
-"""A calibration as a table on a terminal."""
+"""A calibration, and other reports, as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ def calibration_lines(run: CalibrationRun) -> Iterator[str]:
     """The verdict, the table, the views."""
     from hsitool.tasks.calib_summary import summary_rows, view_table
 
-    rows = summary_rows(run)
-    width = max(len(name) for name, _ in rows) + 2
     yield run.calibration.verdict.sentence
     yield ""
-    yield from (f"{name:<{width}}{text}" for name, text in rows)
+    yield from named_rows(summary_rows(run))
     yield ""
-    yield from _aligned(view_table(run))
+    yield from aligned(view_table(run))
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def named_rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Names in a column of their own, each before its text."""
+    width = max(len(name) for name, _ in rows) + 2
+    yield from (f"{name:<{width}}{text}" for name, text in rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """The first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *cells in rows:

@@ -3,9 +3,11 @@
 from hsitool.cli import (  # noqa: F401
     band,
     calib,
+    camera_board,
     camera_convert,
     camera_diff,
     camera_explain,
+    camera_simulate,
     convert,
     diff,
     info,

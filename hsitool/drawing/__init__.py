@@ -60,15 +60,15 @@ def new_figure(width: float = 11, height: float = 4.5) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def save_picture(figure: Figure, path: Path, overwrite: bool) -> None:
-    """Write the picture whole or not at all."""
+def save_picture(figure: Figure, path: Path, overwrite: bool, dpi: float = 150) -> None:
+    """Write the picture whole or not at all; `dpi` matters to pixels only."""
     target = Path(os.path.realpath(path))
     refuse_existing([target], overwrite)
     folder = PartFolder(target)
     try:
         part = folder.path / f"picture{path.suffix.lower()}"
         with told_of(target):
-            figure.savefig(part, dpi=150, metadata=UNDATED[path.suffix.lower()])
+            figure.savefig(part, dpi=dpi, metadata=UNDATED[path.suffix.lower()])
         folder.commit([(part, target)])
     except BaseException:
         folder.discard()

@@ -77,6 +77,15 @@ def _spacing(uv: Points, places: Points) -> float:
 
 @lru_cache(maxsize=4)
 def _charuco_detector(board: Board) -> Any:
+    return cv2.aruco.CharucoDetector(charuco_pattern(board))
+
+
+def charuco_pattern(board: Board) -> Any:
+    """OpenCV's description (`cv2.aruco.CharucoBoard`) of a ChArUco board.
+
+    Raises:
+        UsageError: no dictionary of that name, or too few markers in it.
+    """
     dictionary = getattr(cv2.aruco, board.dictionary, None)
     if not isinstance(dictionary, int) or not board.dictionary.startswith("DICT_"):
         known = sorted(name for name in dir(cv2.aruco) if name.startswith("DICT_"))
@@ -94,7 +103,7 @@ def _charuco_detector(board: Board) -> Any:
     )
     pattern = cv2.aruco.CharucoBoard(size, board.square_mm, board.marker_mm or 0.0, printed)
     pattern.setLegacyPattern(board.legacy)
-    return cv2.aruco.CharucoDetector(pattern)
+    return pattern
 
 
 def find_circles(image: Grey, board: Board) -> Grid | None:

@@ -90,10 +90,10 @@ def _fitted(asked: Request, image_size: tuple[int, int], views: list[BoardView])
 def _assembled(
     asked: Request, image_size: tuple[int, int], fits: Fits, refused: list[Refusal]
 ) -> Calibration:
-    rigid = _board_fit(fits.packed, fits.rigid, image_size, asked.expected)
+    rigid = board_fit(fits.packed, fits.rigid, image_size, asked.expected)
     free = None
     if fits.free is not None:
-        free = _board_fit(fits.packed, fits.free, image_size, asked.expected)
+        free = board_fit(fits.packed, fits.free, image_size, asked.expected)
     reported, pair = rigid, fits.rigid
     full = asked.board_model == "full" or (free is not None and board_moves(rigid, free))
     if full and free is not None and fits.free is not None:
@@ -109,7 +109,7 @@ def _assembled(
         asked.tol,
         rigid.ratio,
         free.ratio if free else None,
-        _aspect(fits, free, asked.unit),
+        board_aspect(fits, free, asked.unit),
         _focal_words(focal),
     )
     return Calibration(
@@ -137,9 +137,10 @@ def _assembled(
     )
 
 
-def _board_fit(
+def board_fit(
     packed: PackedViews, pair: Pair, image_size: tuple[int, int], expected: float
 ) -> BoardFit:
+    """Both fits of a board model as results; `expected` is ln(fx / fy) of one focal length."""
     two, single = (_fit(packed, solved, image_size) for solved in (pair.two, pair.single))
     return BoardFit(two, single, ratio(two, single, expected, ALPHA))
 
@@ -227,7 +228,8 @@ def _focal_words(focal: FocalLength) -> str:
     return f"{focal.fx_px:.2f} +- {focal.se_fx_px:.2g} px along x, {focal.fy_px:.2f} px along y"
 
 
-def _aspect(fits: Fits, free: BoardFit | None, unit: str) -> BoardAspect | None:
+def board_aspect(fits: Fits, free: BoardFit | None, unit: str = "mm") -> BoardAspect | None:
+    """The shape and size of a free board, None where it was not freed."""
     if free is None:
         return None
     width, height = (2 * fits.packed.half).tolist()

@@ -79,6 +79,7 @@ def fit_models(
     *,
     free_board: bool,
     trim: bool,
+    begun: State | None = None,
 ) -> Fits:
     """Start, trim outliers with the freest model, fit all models to what is left.
 
@@ -89,13 +90,14 @@ def fit_models(
         focal: (mx, my), px per unit of a single f.
         free_board: whether to fit a free board too.
         trim: whether to leave out points beyond 4 robust standard deviations.
+        begun: where to start from; None: from OpenCV's calibration.
 
     Raises:
         DataError: too few views or points are left, or they do not determine the camera.
     """
     check_count(len(views), ())
     packed = PackedViews.of(views)
-    begun, _ = solve(packed, layout, start(packed, layout, image_size))
+    begun, _ = solve(packed, layout, begun or start(packed, layout, image_size))
     freest, failed = layout, None
     if free_board:
         try:

@@ -500,3 +500,18 @@ def test_what_cannot_be_done_is_refused(
     assert said in refused.err
     assert len(refused.err.splitlines()) == 1
     assert not list(tmp_path.glob("*undistort*"))
+
+
+def test_a_photograph_as_opencv_undistorts_it(shared_data: Path, tmp_path: Path) -> None:
+    """OpenCV rounds places to 1/32 px, which is up to 2 of 255 levels at a sharp edge here."""
+    folder = shared_data / "opencv_samples"
+    words = ["--camera", folder / "left_intrinsics.yml", "-o", tmp_path / "straight.tif"]
+    done("undistort", folder / "left02.jpg", *words)
+    file = cv2.FileStorage(str(folder / "left_intrinsics.yml"), cv2.FILE_STORAGE_READ)
+    nodes = [file.getNode(key).mat() for key in ("camera_matrix", "distortion_coefficients")]
+    with cubes.open_quietly(folder / "left02.jpg") as dataset:
+        expected = cv2.undistort(dataset.read(1), *nodes).astype(int)
+    with cubes.open_quietly(tmp_path / "straight.tif") as dataset:
+        apart = np.abs(dataset.read(1).astype(int) - expected)
+    assert apart.max() <= 3
+    assert apart.mean() < 0.1

@@ -9,6 +9,7 @@ columns that it needs. (`blocks` is for the rest, where a tile needs itself only
 from __future__ import annotations
 
 import math
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,8 +21,14 @@ from numpy.typing import NDArray
 
 from hsitool.cube import Tile
 from hsitool.engine.blocks import ONE, Progress
-from hsitool.engine.plan import PACKED_BYTES, PROCESS_BYTES, TILE_BYTES, Budget
-from hsitool.errors import UsageError
+from hsitool.engine.plan import (
+    PACKED_BYTES,
+    PROCESS_BYTES,
+    TILE_BYTES,
+    TIMES_UNPACKED,
+    Budget,
+)
+from hsitool.errors import HsitoolWarning, UsageError
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Bytes, as_block
 from hsitool.storage.readers import CubeReader
@@ -124,6 +131,11 @@ class SlidingPlan:
         """Tiles of the output in memory: some wait to be written."""
         return self.workers + 2
 
+    @property
+    def largest(self) -> Tile:
+        """A tile as large as any."""
+        return max((strip.largest for strip in self.strips), key=lambda tile: tile.pixels)
+
     def readers(self, layout: Layout) -> int:
         """One keeps plain files sequential; packed ones are unpacked by as many as compute."""
         return 1 if layout.raw else self.workers
@@ -153,23 +165,13 @@ def slide_blocks(
     _keep_freed_memory()
     total = sum(len(strip.first) for strip in plan.strips)
     done = 0
-    for strip in plan.strips:
-        with _Slide(source, strip, plan, kernel, sink, dtype, prepare) as slide:
-            for tile, out in slide:
+    with _Workshop(plan, source, sink, dtype) as shop:
+        for strip in plan.strips:
+            for tile, out in _Slide(source, strip, plan, kernel, sink, dtype, prepare, shop):
                 sink.write(tile, out)
                 done += 1
                 if progress is not None:
                     progress(done, total)
-
-
-@dataclass(frozen=True)
-class _Running:
-    """A tile being computed, the first stretch that it needs, and the memory of its block."""
-
-    tile: Tile
-    first: int
-    spare: Bytes
-    made: Future[Block]
 
 
 KEPT_BYTES = 2**25 - 2**16
@@ -184,8 +186,50 @@ def _keep_freed_memory() -> None:
     np.empty(KEPT_BYTES, np.uint8)
 
 
+class _Workshop:
+    """Threads and memory for all strips, one after the other; each thread opens the source once."""
+
+    def __init__(
+        self, plan: SlidingPlan, source: CubeReader, sink: CubeWriter, dtype: np.dtype[Any]
+    ) -> None:
+        width = max(strip.width for strip in plan.strips)
+        stretch = Tile(0, 0, plan.height, width)
+        readers = plan.readers(source.layout)
+        self.ring = np.empty(
+            plan.ring * stretch.pixels * source.info.bands * dtype.itemsize, np.uint8
+        )
+        self.stagings = _buffers(readers, source.buffer_bytes(stretch))
+        self.spares = _buffers(plan.slots, sink.buffer_bytes(plan.largest))
+        self.readers = ThreadPoolExecutor(readers, "read")
+        self.workers = ThreadPoolExecutor(plan.workers, "compute")
+
+    def __enter__(self) -> _Workshop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.readers.shutdown(cancel_futures=True)
+        self.workers.shutdown(cancel_futures=True)
+
+
+def _buffers(count: int, nbytes: int) -> deque[Bytes]:
+    return deque(np.empty(nbytes, np.uint8) for _ in range(count))
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A tile being computed, the first stretch that it needs, and the memory of its block."""
+
+    tile: Tile
+    first: int
+    spare: Bytes
+    made: Future[Block]
+
+
 class _Slide:
-    """Iterates over (tile, block) of a strip; a block's memory is free when the next is asked."""
+    """Iterates over (tile, block) of a strip; a block's memory is free when the next is asked.
+
+    At its end nothing is under way in the workshop's memory.
+    """
 
     def __init__(
         self,
@@ -196,39 +240,23 @@ class _Slide:
         sink: CubeWriter,
         dtype: np.dtype[Any],
         prepare: Prepare,
+        shop: _Workshop,
     ) -> None:
         self._source, self._strip, self._plan = source, strip, plan
         self._kernel, self._sink, self._prepare = kernel, sink, prepare
         shape = source.info.bands, plan.height, strip.width
         size = math.prod(shape)
-        samples = np.empty(plan.ring * size, dtype)
+        samples = shop.ring[: plan.ring * size * dtype.itemsize].view(dtype)
         self._memory = samples.view(np.uint8).reshape(plan.ring, -1)
         self._slots = [as_block(part, "pixel", shape, dtype) for part in self._memory]
         self._held = self._described(samples.reshape(-1, source.info.bands))
-        self._spares = deque(
-            np.empty(sink.buffer_bytes(strip.largest), np.uint8)
-            for _ in range(min(plan.slots, len(strip.first)))
-        )
-        readers = plan.readers(source.layout)
-        whole = Tile(0, 0, plan.height, strip.width)
-        self._stagings = deque(
-            np.empty(source.buffer_bytes(whole), np.uint8) for _ in range(readers)
-        )
-        self._readers = ThreadPoolExecutor(readers, "read")
-        self._workers = ThreadPoolExecutor(plan.workers, "compute")
+        self._shop = shop
 
     def _described(self, samples: NDArray[Any]) -> Held:
         rows = np.arange(self._source.info.rows) % (self._plan.height * self._plan.ring)
         starts = rows * self._strip.width - self._strip.first_column
         index = np.int32 if len(samples) < 2**31 else np.int64  # half the memory to look up
         return Held(samples, starts.astype(index))
-
-    def __enter__(self) -> _Slide:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._readers.shutdown(cancel_futures=True)
-        self._workers.shutdown(cancel_futures=True)
 
     def __iter__(self) -> Iterator[tuple[Tile, Block]]:
         strip, ring = self._strip, self._plan.ring
@@ -242,13 +270,13 @@ class _Slide:
                 while running and running[0].first <= coming - ring:
                     yield from self._finished(running)
                 reading.pop(coming - ring, None)
-                reading[coming] = self._readers.submit(self._read, coming)
+                reading[coming] = self._shop.readers.submit(self._read, coming)
                 coming += 1
-            if not self._spares:
+            if not self._shop.spares:
                 yield from self._finished(running)
-            spare = self._spares.popleft()
+            spare = self._shop.spares.popleft()
             needed = [reading[i] for i in range(first, last + 1) if i in reading]
-            made = self._workers.submit(self._compute, tile, needed, spare)
+            made = self._shop.workers.submit(self._compute, tile, needed, spare)
             running.append(_Running(tile, first, spare, made))
         while running:
             yield from self._finished(running)
@@ -256,7 +284,7 @@ class _Slide:
     def _finished(self, running: deque[_Running]) -> Iterator[tuple[Tile, Block]]:
         oldest = running.popleft()
         yield oldest.tile, oldest.made.result()
-        self._spares.append(oldest.spare)
+        self._shop.spares.append(oldest.spare)
 
     def _compute(self, tile: Tile, needed: list[Future[None]], spare: Bytes) -> Block:
         for future in needed:
@@ -273,10 +301,10 @@ class _Slide:
         slot = self._slots[stretch % plan.ring][:, : tile.height]
         direct = slot.dtype == source.info.dtype and tile.height == plan.height
         direct &= source.layout.interleave == "pixel"
-        staging = self._stagings.popleft()
+        staging = self._shop.stagings.popleft()
         memory = self._memory[stretch % plan.ring] if direct else staging
         self._prepare(source.read(tile, buffer=memory), slot)
-        self._stagings.append(staging)
+        self._shop.stagings.append(staging)
 
 
 def plan_strips(
@@ -299,6 +327,7 @@ def plan_strips(
         plan = _planned(source, needs, sink, workers, share, count)
         size = _bytes(plan, source, sink, dtype) + workers * working_bytes
         if size <= room:
+            _tell_of_unpacking(plan, source)
             return plan
         least = min(least, size)
     needed = math.ceil((budget.memory - room + least) / 1e6)
@@ -306,6 +335,25 @@ def plan_strips(
         f"the rows that a part of the output comes from need {needed} MB: "
         f"give --max-memory {needed}MB or more"
     )
+
+
+def _tell_of_unpacking(plan: SlidingPlan, source: CubeReader) -> None:
+    """Strips and parts of packed blocks cost unpacking them anew."""
+    layout, wide = source.layout, source.layout.block_columns
+    if layout.raw:
+        return
+    touched = sum(
+        (strip.first_column + strip.width - 1) // wide - strip.first_column // wide + 1
+        for strip in plan.strips
+    )
+    times = touched / -(-source.info.columns // wide) * max(1, layout.block_rows / plan.height)
+    if times > TIMES_UNPACKED:
+        warnings.warn(
+            f"blocks of {layout.block_rows} rows in all bands do not fit the memory and are "
+            f"unpacked {times:.0f} times: a larger --max-memory is faster",
+            HsitoolWarning,
+            stacklevel=2,
+        )
 
 
 def _tries(workers: int) -> Iterator[tuple[int, int, int]]:
@@ -355,10 +403,11 @@ def _strip(needs: Needs, source_columns: int, output: Tile, height: int, stretch
 def _bytes(plan: SlidingPlan, source: CubeReader, sink: CubeWriter, dtype: np.dtype[Any]) -> int:
     """Memory of the ring, of stretches as they are read, and of the tiles in flight."""
     wide = max(strip.width for strip in plan.strips) * plan.height * source.info.bands
-    tile = max((strip.largest for strip in plan.strips), key=lambda tile: tile.pixels)
     reading = wide * source.info.dtype.itemsize + source.layout.unpacked_bytes
     held = plan.ring * wide * dtype.itemsize
-    return held + plan.readers(source.layout) * reading + plan.slots * sink.buffer_bytes(tile)
+    return (
+        held + plan.readers(source.layout) * reading + plan.slots * sink.buffer_bytes(plan.largest)
+    )
 
 
 def _column_step(layout: Layout, columns: int) -> int:

@@ -13,7 +13,7 @@ import pytest
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.plan import PROCESS_BYTES, Budget
 from hsitool.engine.sliding import BLOCK, NOTHING, Held, Needs, plan_strips, slide_blocks
-from hsitool.errors import UsageError
+from hsitool.errors import HsitoolWarning, UsageError
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Interleave, as_block
 from hsitool.storage.readers import CubeReader
@@ -203,6 +203,14 @@ def test_packed_blocks_are_read_and_written_whole(rows: float, times: int) -> No
     assert np.array_equal(sink.array, warp.expected(array))
     assert source.times_read.max() == times
     assert all(tile.row % 20 == 0 for tile in sink.tiles)
+
+
+def test_blocks_that_are_unpacked_often_are_pointed_out() -> None:
+    array, warp, sink = cube(), warps()["bent"], Sink()
+    used = Budget(budget(60, 1).memory + 100 * 10**6, 1)
+    with pytest.warns(HsitoolWarning, match="blocks of 90 rows.* unpacked [0-9]+ times"):
+        slide(Source(array, packed_rows=90), warp, sink, used)
+    assert np.array_equal(sink.array, warp.expected(array))
 
 
 def test_the_plan_stays_within_the_memory() -> None:

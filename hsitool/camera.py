@@ -84,3 +84,20 @@ class CameraInfo:
     def active(self) -> tuple[str, ...]:
         """Names of the coefficients that are not 0, in OpenCV's order."""
         return tuple(key for key in COEFFICIENTS[self.lens] if self.coefficient(key) != 0)
+
+
+@dataclass(frozen=True)
+class BandShift:
+    """Where a band lies against the reference band of its camera, in the image as it was taken.
+
+    u_b = u + e_x (u - cx) + dcx + fx x r^2 dk1, and v alike, with cx, cy, fx, fy of the reference
+    and x, y, r on the plane at distance 1, without distortion. `band` counts from 0.
+    """
+
+    band: int
+    wavelength_nm: float | None
+    e_x: float
+    e_y: float
+    dcx_px: float
+    dcy_px: float
+    dk1: float = 0.0

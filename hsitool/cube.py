@@ -127,9 +127,11 @@ class CubeInfo:
             dataclasses.replace(p, row=p.row - tile.row, column=p.column - tile.column)
             for p in self.gcps
         )
-        return self.with_new_pixels().replace(
+        new = self.with_new_pixels()
+        return new.replace(
             rows=tile.height,
             columns=tile.width,
+            tags=_moved_camera(new.tags, tile),
             header=_moved_start(self.header, tile.row, tile.column),
             transform=_moved(self.transform, tile.row, tile.column),
             gcps=gcps,
@@ -177,6 +179,25 @@ def _moved_start(header: Mapping[str, str], row: int, column: int) -> dict[str, 
         if shift and moved.get(key, "").strip().lstrip("-").isdigit():
             moved[key] = str(int(moved[key]) + shift)
     return moved
+
+
+CAMERA_DOMAIN = "CAMERA"
+"""Namespace of the tags that tell the camera of an undistorted cube, in px."""
+
+
+def _moved_camera(tags: Tags, tile: Tile) -> Tags:
+    """Its principal point counts from the centre of the upper left pixel."""
+    camera = tags.get(CAMERA_DOMAIN)
+    if camera is None or not {"CX_PX", "CY_PX"} <= camera.keys():
+        return tags
+    moved = {
+        **camera,
+        "CX_PX": repr(float(camera["CX_PX"]) - tile.column),
+        "CY_PX": repr(float(camera["CY_PX"]) - tile.row),
+        "WIDTH_PX": str(tile.width),
+        "HEIGHT_PX": str(tile.height),
+    }
+    return {**tags, CAMERA_DOMAIN: moved}
 
 
 def _moved_rpcs(rpcs: Mapping[str, str], row: int, column: int) -> Mapping[str, str]:

@@ -548,13 +548,14 @@ def write_large(
     columns: int = 1024,
     dtype: DTypeLike = "float32",
     seed: int = 0,
+    placed: bool = True,
 ) -> Path:
     """Stream a cube of about `gigabytes` (1e9 bytes of pixels) to `path` in bounded memory.
 
     `layout` is one of `LARGE_LAYOUTS`; an ENVI header goes beside `path` with the suffix `.hdr`.
     The scene repeats every 64 rows, in another brightness each time, so that it compresses like
     a real one; all layouts hold the same values. Wavelengths (400-2500 nm) have a different step
-    at each band; nodata -9999 is declared, and does not occur.
+    at each band; nodata -9999 is declared, and does not occur. It lies on a map where `placed`.
 
     GeoTIFFs are BigTIFF made by GDAL, row window by row window, with GDAL's default strips. So
     `tif-pixel-strip` has its strips (1 row of 1024 columns) in row order. `tif-band-strip` and
@@ -570,6 +571,8 @@ def write_large(
         _write_large_tiles(path, base, shape)
     else:
         _write_large_strips(path, base, shape, layout.split("-")[1])
+    if not placed:
+        _take_off_the_map(path)
     return path
 
 
@@ -585,6 +588,19 @@ def large_items(bands: int) -> Items:
         fwhm_nm=[round(1.1 * float(step), 4) for step in steps],
         bbl=[1] * bands,
     )
+
+
+def _take_off_the_map(path: Path) -> None:
+    """As a camera's cube is: without CRS and transform."""
+    header = path.with_suffix(".hdr")
+    if header.exists():
+        lines = header.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if not line.startswith("map info")]
+        header.write_text("".join(kept), encoding="utf-8")
+        return
+    with open_quietly(path, "r+") as dataset:
+        dataset.crs = CRS()
+        dataset.transform = Affine.identity()
 
 
 def _brightened(base: Cube, repetition: int, rows: int) -> Cube:

@@ -14,6 +14,7 @@ from hsitool.cli import (  # noqa: F401
     smooth,
     spectrum,
     tune,
+    undistort,
 )
 from hsitool.cli.app import app
 

@@ -23,7 +23,7 @@ MAKE = """
 import sys
 from pathlib import Path
 from cubes import write_large
-write_large(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
+write_large(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), placed=sys.argv[4] == "placed")
 """
 
 
@@ -93,10 +93,16 @@ def work_folder(folder: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def large_cube(folder: Path, layout: str, gigabytes: float) -> Iterator[Path]:
-    """A made cube of 224 float32 bands with uneven wavelengths, gone afterwards."""
+def large_cube(
+    folder: Path, layout: str, gigabytes: float, *, placed: bool = True
+) -> Iterator[Path]:
+    """A made cube of 224 float32 bands with uneven wavelengths, gone afterwards.
+
+    It lies on a map where `placed`.
+    """
     cube = folder / f"cube{suffix_of(layout)}"
-    words = [sys.executable, "-c", MAKE, str(cube), layout, str(gigabytes)]
+    where = "placed" if placed else "free"
+    words = [sys.executable, "-c", MAKE, str(cube), layout, str(gigabytes), where]
     subprocess.run(words, check=True, env=os.environ | {"PYTHONPATH": str(TESTS)})
     try:
         yield cube

@@ -53,6 +53,21 @@ def test_smooth_speed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_undistort_speed(tmp_path: Path) -> None:
+    options = (*TINY, "--folder", tmp_path, "--layouts", "envi-bil")
+    ((layout, *cells),) = benchmark("undistort_speed", *options)
+    assert layout == "envi-bil"
+    assert float(cells[2]) > 0
+    assert cells[-1] == "yes"
+    assert not list(tmp_path.iterdir())
+
+
+def test_undistort_stays_within_a_small_budget(tmp_path: Path) -> None:
+    options = ("--gigabytes", 0.2, "--runs", 1, "--max-memory", "230MB", "--folder", tmp_path)
+    (row,) = benchmark("undistort_speed", *options, "--layouts", "envi-bsq")
+    assert 0 < float(row[-2]) <= 230
+
+
 @pytest.mark.parametrize(
     ("layout", "verbs", "gigabytes", "budget"),
     [
@@ -99,3 +114,9 @@ def test_memory_is_the_same_at_1_and_4_gb(layout: str) -> None:
 @pytest.mark.parametrize("layout", PLAIN)
 def test_several_outputs_and_gaps_keep_their_limits(layout: str) -> None:
     assert benchmark("smooth_speed", "--layouts", layout, limits=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", PLAIN)
+def test_undistort_of_4_gb_keeps_its_limits(layout: str) -> None:
+    assert benchmark("undistort_speed", "--layouts", layout, limits=True)

@@ -1,0 +1,412 @@
+"""Scores into attention weights: non-negative, of sum 1, spread over as many pixels as asked for.
+
+A weight is a shape of the score s, the greatest score being 0, over the sum of all shapes:
+
+    softmax    exp(beta s)          Z = sum of shapes
+    sparsemax  max(s - t, 0)        beta = 1 / sum            (Martins and Astudillo 2016)
+    entmax15   max(s - t, 0)^2      beta = 2 / sqrt(sum)      (Peters, Niculae and Martins 2019)
+
+so that each has one parameter. The spread is the effective sample size ESS = 1 / sum of weights^2
+(Kish 1965), which bounds the largest weight by 1 / sqrt(ESS), as perplexity does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hsitool.errors import DataError, UsageError
+
+Floats = NDArray[np.float64]
+Norm = Literal["sparsemax", "softmax", "entmax15"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
+POWER = {"sparsemax": 1, "entmax15": 2}
+
+PIECE = 2**19
+"""Scores worked on at a time, whatever their number: results do not hang on it, memory does."""
+
+ESS_TOLERANCE = 1e-10
+LARGEST_STEP = 2.0  # of Newton, in logarithms
+MOST_STEPS = 200
+
+
+def attention_weights(
+    scores: ArrayLike,
+    *,
+    focus: float | str | None = None,
+    temperature: float | None = None,
+    norm: Norm = "sparsemax",
+) -> Floats:
+    """The weights of scores of any shape; 0 where a score is NaN or -inf, which are left out.
+
+    `focus` is the effective sample size, as a number of pixels or "1%" of those with a score
+    (the default); `temperature` is 1 / beta, in the scores' own unit, and takes its place.
+
+    Raises:
+        UsageError: no such norm, focus or temperature, or both of these.
+        DataError: no score is a number.
+    """
+    array = np.asarray(scores, np.float64)
+    return focus_on(array, focus=focus, temperature=temperature, norm=norm).weights(array)
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What turns a score into its weight.
+
+    Attributes:
+        norm: the normaliser.
+        count: scores that are numbers.
+        top: the greatest of them.
+        beta: inverse temperature; 0 spreads evenly, infinity takes the greatest scores only.
+        threshold: t of the sparse norms, below 0.
+        total: sum of all shapes.
+        ess: effective sample size.
+        entropy: of the weights, in nats; its exponential is the perplexity.
+        note: what could not be had, or None.
+    """
+
+    norm: Norm
+    count: int
+    top: float
+    beta: float
+    threshold: float
+    total: float = 1.0
+    ess: float = 1.0
+    entropy: float = 0.0
+    note: str | None = None
+
+    def weights(self, scores: Floats) -> Floats:
+        """The weights of scores, in the same shape."""
+        return self.shape(scores) / self.total
+
+    def mask(self, scores: Floats) -> Floats:
+        """The weights over the largest one."""
+        return self.shape(scores) / self.peak
+
+    @property
+    def largest(self) -> float:
+        """The largest weight."""
+        return self.peak / self.total
+
+    @property
+    def peak(self) -> float:
+        """The shape of the greatest score."""
+        sparse = self.norm in POWER and 0 < self.beta < math.inf
+        return (-self.threshold) ** POWER[self.norm] if sparse else 1.0
+
+    @property
+    def floor(self) -> float:
+        """Scores up to here have no weight."""
+        if self.beta == math.inf:
+            return math.nextafter(self.top, -math.inf)
+        sparse = self.norm in POWER and self.beta > 0
+        return self.top + self.threshold if sparse else -math.inf
+
+    def shape(self, scores: Floats) -> Floats:
+        """Weights before they are divided by `total`; 0 for scores that are no numbers."""
+        with np.errstate(invalid="ignore"):
+            known = scores > -np.inf  # False for NaN
+            if self.beta == 0:
+                return known.astype(np.float64)
+            if self.beta == math.inf:
+                return (scores >= self.top).astype(np.float64)
+            shifted = np.where(known, scores - self.top, -np.inf)
+        if self.norm in POWER:
+            found: Floats = np.maximum(shifted - self.threshold, 0.0) ** POWER[self.norm]
+            return found
+        return np.exp(self.beta * shifted)
+
+
+def focus_on(
+    scores: Floats,
+    *,
+    focus: float | str | None = None,
+    temperature: float | None = None,
+    norm: Norm = "sparsemax",
+) -> Attention:
+    """Solve for the weights' parameter; arguments and errors as `attention_weights`.
+
+    `scores` may be mapped from a file: they are read piece by piece.
+    """
+    if norm not in NORMS:
+        raise UsageError(f"norm {norm} is none of {', '.join(NORMS)}")
+    if focus is not None and temperature is not None:
+        raise UsageError("focus and temperature say the same in two ways: give one of them")
+    seen = look(scores)
+    if not seen.count:
+        raise DataError("no pixel has a score: all are nodata")
+    if temperature is not None:
+        return _totalled(scores, _at_temperature(scores, seen, temperature, norm))
+    target = pixels_of("1%" if focus is None else focus, seen.count)
+    return _totalled(scores, _at_size(scores, seen, target, norm))
+
+
+def pixels_of(focus: float | str, count: int) -> float:
+    """The number of pixels, at least 1, that a focus such as `1%` or `500` means.
+
+    Raises:
+        UsageError: no such focus.
+    """
+    text = str(focus).strip()
+    try:
+        number = float(text.removesuffix("%"))
+    except ValueError:
+        number = math.nan
+    if not (0 < number < math.inf) or (text.endswith("%") and number > 100):
+        raise UsageError(f"focus '{text}' is no number of pixels and no percentage, as 500 or 1%")
+    return max(1.0, number / 100 * count) if text.endswith("%") else max(1.0, number)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Count, greatest, mean and standard deviation of scores, and how many are the greatest."""
+
+    count: int = 0
+    top: float = -math.inf
+    ties: int = 0
+    mean: float = 0.0
+    spread: float = 0.0
+
+
+def look(scores: Floats) -> Seen:
+    """What the solution starts from.
+
+    Raises:
+        DataError: a score is infinite.
+    """
+    count, top, ties, mean, squares = 0, -math.inf, 0, 0.0, 0.0
+    for piece in pieces(scores):
+        own, new = float(np.max(piece)), int(piece.size)
+        if own == math.inf:
+            raise DataError("a score is infinite: no weight can be given to it")
+        if own >= top:
+            ties = int(np.count_nonzero(piece == own)) + (ties if own == top else 0)
+        top = max(top, own)
+        middle = float(np.mean(piece))
+        apart, count = middle - mean, count + new
+        mean += apart * new / count
+        squares += float(np.sum((piece - middle) ** 2)) + apart**2 * new * (count - new) / count
+    return Seen(count, top, ties, mean, math.sqrt(squares / count) if count else 0.0)
+
+
+def pieces(scores: Floats, above: float = -math.inf) -> Iterator[Floats]:
+    """The scores greater than `above`, some at a time, in order."""
+    flat = scores.reshape(-1)
+    for start in range(0, flat.shape[0], PIECE):
+        piece = flat[start : start + PIECE]
+        with np.errstate(invalid="ignore"):
+            kept = piece[piece > above]
+        if kept.size:
+            yield kept
+
+
+def _at_size(scores: Floats, seen: Seen, target: float, norm: Norm) -> Attention:
+    """The attention of that effective sample size."""
+    found = Attention(norm, seen.count, seen.top, 0.0, -math.inf)
+    if target >= seen.count:
+        return _noted(found, f"{target:g} pixels are all there are: the weights are even")
+    if seen.ties == seen.count:
+        return _noted(found, "all scores are the same: the weights are even")
+    if target <= seen.ties:
+        alone = f"{seen.ties} pixels share the greatest score: they have all the weight"
+        return _noted(found, alone if seen.ties > 1 else None, math.inf)
+    if norm == "softmax":
+        start = math.sqrt(math.log(seen.count / target)) / seen.spread
+        beta = _solve(lambda b: _softmax_excess(scores, seen.top, b, target), start, rising=False)
+        return Attention(norm, seen.count, seen.top, beta, -math.inf)
+    power = POWER[norm]
+    reach = _solve(
+        lambda r: _sparse_excess(scores, seen.top, r, power, target), seen.spread, rising=True
+    )
+    return Attention(norm, seen.count, seen.top, 1.0, -reach)
+
+
+def _noted(found: Attention, note: str | None, beta: float = 0.0) -> Attention:
+    return Attention(found.norm, found.count, found.top, beta, found.threshold, note=note)
+
+
+def _at_temperature(scores: Floats, seen: Seen, temperature: float, norm: Norm) -> Attention:
+    """The attention of inverse temperature 1 / `temperature`."""
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"temperature {temperature:g} is not a number above 0")
+    beta = 1 / temperature
+    if norm == "softmax":
+        return Attention(norm, seen.count, seen.top, beta, -math.inf)
+    power = POWER[norm]
+    # One weight is at most 1 and all together as many: so far reaches the threshold, and so near.
+    furthest = power / beta
+    if seen.ties == seen.count:
+        return Attention(norm, seen.count, seen.top, 0.0, -math.inf)
+    nearest = furthest / seen.count ** (1 / power)
+    reach = _solve(
+        lambda r: _sum_excess(scores, seen.top, r, power, furthest),
+        math.sqrt(nearest * furthest),
+        rising=True,
+        ends=(nearest * (1 - 1e-9), furthest * (1 + 1e-9)),
+    )
+    return Attention(norm, seen.count, seen.top, beta, -reach)
+
+
+Excess = Callable[[float], tuple[float, float]]
+"""A monotone function of x that is 0 at the solution, and its derivative by ln x."""
+
+
+def _softmax_excess(scores: Floats, top: float, beta: float, target: float) -> tuple[float, float]:
+    """ln(ESS / target) = 2 ln Z(beta) - ln Z(2 beta) - ln target."""
+    sums = np.zeros(4)
+    for piece in pieces(scores):
+        shifted = piece - top
+        once = np.exp(beta * shifted)
+        twice = once * once
+        sums += [float(v) for v in (once.sum(), twice.sum(), once @ shifted, twice @ shifted)]
+    once_, twice_, first, second = sums.tolist()
+    value = 2 * math.log(once_) - math.log(twice_) - math.log(target)
+    return value, 2 * beta * (first / once_ - second / twice_)
+
+
+def _sparse_excess(
+    scores: Floats, top: float, reach: float, power: int, target: float
+) -> tuple[float, float]:
+    """ln(ESS / target) of thresholds `reach` below the greatest score; with p the power and
+    S_k = sum (s - t)^k, ESS = S_p^2 / S_2p."""
+    sums = _power_sums(scores, top, reach, (power - 1, power, 2 * power - 1, 2 * power))
+    before, own, middle, twice = sums
+    value = 2 * math.log(own) - math.log(twice) - math.log(target)
+    return value, 2 * power * reach * (before / own - middle / twice)
+
+
+def _sum_excess(
+    scores: Floats, top: float, reach: float, power: int, furthest: float
+) -> tuple[float, float]:
+    """ln of the sum of weights: that of (s - t)^p is (p / beta)^p at the right threshold."""
+    before, own = _power_sums(scores, top, reach, (power - 1, power))
+    return math.log(own) - power * math.log(furthest), power * reach * before / own
+
+
+def _power_sums(scores: Floats, top: float, reach: float, powers: tuple[int, ...]) -> list[float]:
+    sums = np.zeros(len(powers))
+    for piece in pieces(scores, top - reach):
+        height = piece - (top - reach)
+        sums += [float(np.sum(height**power)) for power in powers]
+    return [float(v) for v in sums]
+
+
+def _solve(
+    excess: Excess, start: float, *, rising: bool, ends: tuple[float, float] = (0.0, math.inf)
+) -> float:
+    """Newton in ln x, halving where a step is too long or leaves what is known to hold the root."""
+    low, high = ends
+    x = start
+    for _ in range(MOST_STEPS):
+        value, slope = excess(x)
+        if (value < 0) == rising:
+            low = x
+        else:
+            high = x
+        if abs(value) <= ESS_TOLERANCE * 1e-3 or high <= low * (1 + 4e-16):
+            return x
+        step = -value / slope if slope else math.inf
+        following = x * math.exp(step) if abs(step) <= LARGEST_STEP else math.nan
+        if low < following < high:
+            if abs(following - x) <= 1e-15 * x:
+                return following
+            x = following
+        else:
+            x = _between(low, high, x, rising=(value < 0) == rising)
+    return x
+
+
+def _between(low: float, high: float, x: float, *, rising: bool) -> float:
+    """A place inside the bracket; `e^2` further on where it has no end yet."""
+    if low == 0 or high == math.inf:
+        return x * math.exp(LARGEST_STEP if rising else -LARGEST_STEP)
+    return math.sqrt(low) * math.sqrt(high)
+
+
+def _totalled(scores: Floats, found: Attention) -> Attention:
+    """The same with the sums of its shapes, of their squares and of shape times logarithm."""
+    parts = []
+    for piece in pieces(scores, found.floor):
+        shape = found.shape(piece)
+        some = shape[shape > 0]
+        parts.append([float(some.sum()), float(some @ some), float(some @ np.log(some))])
+    total, squares, logs = (math.fsum(column) for column in zip(*parts, strict=True))
+    beta = found.beta
+    if found.norm in POWER and 0 < beta < math.inf:
+        power = POWER[found.norm]
+        beta = power / total ** (1 / power)
+    entropy = math.log(total) - logs / total
+    return replace(found, beta=beta, total=total, ess=total**2 / squares, entropy=entropy)
+
+
+# The heaviest pixels
+
+
+@dataclass(frozen=True)
+class Heaviest:
+    """The pixels of greatest score: all above `score`, and the first `ties` of those equal to it.
+
+    Attributes:
+        score: of the last one.
+        ties: how many of that score belong to them, in order.
+        count: of all.
+        mass: weight of all.
+    """
+
+    score: float
+    ties: int
+    count: int
+    mass: float
+
+
+MOST_SORTED = 2**22
+
+
+def heaviest(
+    scores: Floats, found: Attention, *, mass: float | None = None, count: int | None = None
+) -> Heaviest:
+    """The fewest pixels that hold a share of the weight, or the `count` heaviest (all, if fewer).
+
+    Pixels without any weight never count.
+    """
+    goal = (math.inf if count is None else count), (math.inf if mass is None else mass)
+    low, high = max(found.floor, _least(scores)), found.top
+    done = (0, 0.0)  # pixels above `high`, and their weight
+    while sum(piece.size for piece in _inside(scores, low, high)) > MOST_SORTED:
+        middle = low + (high - low) / 2
+        if not low < middle < high:
+            break  # more pixels than that share one score
+        more = _held(scores, found, middle, high)
+        if done[0] + more[0] >= goal[0] or done[1] + more[1] >= goal[1]:
+            low = middle
+        else:
+            high, done = middle, (done[0] + more[0], done[1] + more[1])
+    values = np.sort(np.concatenate(list(_inside(scores, low, high))))[::-1]
+    masses = np.cumsum(found.weights(values)) + done[1]
+    enough = (masses >= goal[1] * (1 - 1e-15)) | (np.arange(len(values)) + 1 + done[0] >= goal[0])
+    last = int(np.argmax(enough)) if enough.any() else len(values) - 1
+    score = float(values[last])
+    first = int(np.searchsorted(-values, -score))
+    return Heaviest(score, last - first + 1, done[0] + last + 1, float(masses[last]))
+
+
+def _least(scores: Floats) -> float:
+    """A number just below the least score."""
+    return math.nextafter(min(float(piece.min()) for piece in pieces(scores)), -math.inf)
+
+
+def _inside(scores: Floats, low: float, high: float) -> Iterator[Floats]:
+    """Scores above `low`, up to `high`."""
+    return (piece[piece <= high] for piece in pieces(scores, low))
+
+
+def _held(scores: Floats, found: Attention, low: float, high: float) -> tuple[int, float]:
+    """How many scores are in there, and their weight."""
+    inside = [(p.size, float(found.weights(p).sum())) for p in _inside(scores, low, high)]
+    return sum(size for size, _ in inside), math.fsum(weight for _, weight in inside)

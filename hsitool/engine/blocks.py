@@ -80,12 +80,13 @@ def fold_blocks(
     budget: Budget,
     bands: Sequence[int] | None = None,
     extra_bytes_per_pixel: int = 0,
+    wanted: Callable[[Tile], bool] | None = None,
     progress: Progress | None = None,
 ) -> R:
     """Merge `measure(tile, blocks)` of the blocks of all `sources`, in reading order, into `start`.
 
     `extra_bytes_per_pixel` is what `measure` itself needs. It is called from several threads at
-    once, `merge` from one.
+    once, `merge` from one. Tiles that are not `wanted` are not read.
     """
     per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
     layouts = [source.layout for source in sources]
@@ -95,11 +96,12 @@ def fold_blocks(
         return measure(tile, blocks)
 
     result = start
-    with _Pipeline(sources, plan, compute, bands, (), budget) as pipeline:
+    tiles = [tile for tile in plan if wanted is None or wanted(tile)]
+    with _Pipeline(sources, plan, compute, bands, (), budget, tiles=tiles) as pipeline:
         for done, (_, value) in enumerate(pipeline, 1):
             result = merge(result, value)
             if progress is not None:
-                progress(done, len(plan))
+                progress(done, len(tiles))
     return result
 
 
@@ -125,12 +127,14 @@ class _Pipeline(Generic[T]):
         spare_bytes: Sequence[int],
         budget: Budget,
         memory: Memory = pageable,
+        tiles: Sequence[Tile] | None = None,
     ) -> None:
-        self._sources, self._plan, self._compute, self._bands = sources, plan, compute, bands
+        self._sources, self._compute, self._bands = sources, compute, bands
+        self._tiles = list(plan) if tiles is None else tiles
         read_bytes = _read_bytes(sources, plan.largest, bands)
         self._slots = [
             (list(map(memory, read_bytes)), list(map(memory, spare_bytes)))
-            for _ in range(min(plan.slots, len(plan)))
+            for _ in range(min(plan.slots, len(self._tiles)))
         ]
         self._readers = ThreadPoolExecutor(plan.readers, "read")
         self._workers = ThreadPoolExecutor(budget.workers, "compute")
@@ -144,7 +148,7 @@ class _Pipeline(Generic[T]):
 
     def __iter__(self) -> Iterator[tuple[Tile, T]]:
         free, running = deque(self._slots), deque[tuple[Tile, Slot, Future[T]]]()
-        for tile in self._plan:
+        for tile in self._tiles:
             if not free:
                 yield from self._finished(running, free)
             slot = free.popleft()

@@ -96,6 +96,33 @@ DeviceOption = Annotated[
         help="Where to compute; auto: on a GPU where there is one.",
     ),
 ]
+BandsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bands",
+        metavar="LIST",
+        help="Bands to use, as 10:50,680nm; by default all good ones that have data.",
+        show_default=False,
+    ),
+]
+BackgroundFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--background",
+        metavar="ROI|MASK",
+        help="Fit the model to these pixels: polygons (GeoJSON) or a mask raster.",
+        show_default=False,
+    ),
+]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="SCENE.npz",
+        help="A model of hsitool stats; by default one is fitted to the cube.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, warnings or notes.")]
 

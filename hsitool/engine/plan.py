@@ -29,10 +29,14 @@ def _cores() -> int:
 
 @dataclass(frozen=True)
 class Budget:
-    """Memory of the whole process in bytes, and how many blocks are computed at once."""
+    """Memory of the whole process in bytes, and how many blocks are computed at once.
+
+    Of the memory, `reserved` bytes are for what a verb holds beside blocks.
+    """
 
     memory: int = 512 * 10**6
     workers: int = field(default_factory=_cores)
+    reserved: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def plan_tiles(
     height = math.lcm(*(layout.block_rows for layout in packed))
     tiled = [layout.block_columns for layout in layouts if layout.block_columns < window.width]
     width = math.lcm(*tiled) if tiled else window.column + window.width
-    room = budget.memory - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
+    room = budget.memory - budget.reserved - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
     readers = 1
     if unpacked := sum(layout.unpacked_bytes for layout in inputs):
         readers = max(1, min(budget.workers, room // 2 // unpacked))

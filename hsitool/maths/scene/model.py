@@ -22,8 +22,8 @@ Flags = NDArray[np.bool_]
 RIDGE = 10.0
 """Noise variances that `--shrink noise` adds: the best for anomalies, and for rare targets."""
 
-LARGEST = 1e60
-"""Means beyond it have no squares worth adding."""
+LARGEST = 1e30
+"""No mean of measurements is beyond it, unless missing samples are not told by their value."""
 
 
 @dataclass(frozen=True)
@@ -124,17 +124,22 @@ class SceneModel:
         ends = np.cumsum([len(block.bands) for block in self.blocks]).tolist()
         return [slice(e - len(b.bands), e) for e, b in zip(ends, self.blocks, strict=True)]
 
-    def of_block(self, number: int) -> SceneModel:
-        """The model of one cube alone."""
-        inside = self.ranges[number]
+    def of_cube(self, number: int, bands: Sequence[int] | None = None) -> SceneModel:
+        """The model of one cube alone, or of some of its bands (from 0, of the cube)."""
+        block, start = self.blocks[number], self.ranges[number].start
+        bands = block.bands if bands is None else bands
+        places = [block.bands.index(band) for band in bands]
+        inside = [start + place for place in places]
+        known = block.wavelength_nm
+        centres = None if known is None else tuple(known[place] for place in places)
         noise, difference = self.noise_std, self.difference_std
         return SceneModel(
             self.count,
             self.mean[inside],
-            self.covariance[inside, inside],
+            self.covariance[np.ix_(inside, inside)],
             None if noise is None else noise[inside],
             None if difference is None else difference[inside],
-            (self.blocks[number],),
+            (BandBlock(block.name, tuple(bands), block.cube_bands, centres),),
         )
 
     def background(self, shrink: Shrink | None = None) -> Background:

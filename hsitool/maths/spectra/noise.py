@@ -167,8 +167,7 @@ def _fit(scatter: Floats, band: int, regressors: Sequence[int]) -> Floats:
     inverse: Floats = np.where(size > 0, 1 / np.where(size > 0, size, 1.0), 0.0)
     normal = inverse[:, None] * scatter[np.ix_(regressors, regressors)] * inverse
     right = inverse * scatter[regressors, band]
-    fit: Floats = np.linalg.lstsq(normal, right, rcond=None)[0]
-    fit *= inverse
+    fit: Floats = inverse * np.linalg.lstsq(normal, right, rcond=None)[0]
     return fit
 
 

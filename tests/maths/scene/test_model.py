@@ -85,9 +85,13 @@ def test_the_ridge_is_that_of_each_cube(scene: Floats) -> None:
     np.testing.assert_allclose(
         added[BANDS:], 7 * np.median(model.noise_std[BANDS:]) ** 2, rtol=1e-6
     )
-    alone = two.of_block(1)
+    alone = two.of_cube(1)
     np.testing.assert_array_equal(alone.covariance, model.covariance[BANDS:, BANDS:])
     assert alone.blocks[0].name == "b"
+    some = two.of_cube(0, [7, 3])
+    np.testing.assert_array_equal(some.mean, model.mean[[7, 3]])
+    assert some.covariance[0, 1] == model.covariance[7, 3]
+    assert some.blocks[0].bands == (7, 3)
 
 
 def refused(cube: Floats, shrink: str = "none") -> str:

@@ -105,6 +105,36 @@ def fold_blocks(
     return result
 
 
+def scan_lines(
+    sources: Sequence[CubeReader],
+    measure: Callable[[Tile, Sequence[Block]], T],
+    use: Callable[[Tile, T], None],
+    *,
+    budget: Budget,
+    bands: Sequence[int] | None = None,
+    extra_bytes_per_pixel: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """Call `use(tile, measure(tile, blocks))` line by line: tiles are whole lines of the image.
+
+    `measure` is called from several threads at once, `use` from one and in the order of the lines,
+    so that it may hang on those before and write results as it goes.
+    """
+    per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
+    layouts = [source.layout for source in sources]
+    whole = sources[0].info.whole
+    plan = plan_tiles(whole, per_pixel, layouts, (), budget, whole_lines=True)
+
+    def compute(tile: Tile, blocks: Sequence[Block], _: Sequence[Bytes]) -> T:
+        return measure(tile, blocks)
+
+    with _Pipeline(sources, plan, compute, bands, (), budget) as pipeline:
+        for done, (tile, value) in enumerate(pipeline, 1):
+            use(tile, value)
+            if progress is not None:
+                progress(done, len(plan))
+
+
 ONE = Tile(0, 0, 1, 1)
 
 

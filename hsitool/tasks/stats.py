@@ -17,7 +17,7 @@ from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.blocks import Progress, fold_blocks
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
-from hsitool.maths.scene.model import BandBlock, SceneModel, SceneSums, finished
+from hsitool.maths.scene.model import BandBlock, SceneModel, SceneSums, Shrink, finished
 from hsitool.maths.scene.noise import pair_step
 from hsitool.maths.spectra.resample import same_centres
 from hsitool.storage.raw import Block
@@ -26,6 +26,8 @@ from hsitool.storage.regions import Region, open_region
 from hsitool.storage.scene_files import SceneFile, read_scene, write_scene
 from hsitool.tasks.bands import find_bands
 from hsitool.tasks.pixels import Pixels, in_region, refuse_other_grids, used_bands
+
+__all__ = ["SceneModel", "Shrink", "load_model", "model_of", "save_model", "scene_stats"]
 
 Floats = NDArray[np.float64]
 
@@ -67,7 +69,7 @@ def fit_scene(
     """
     with _region(background, pixels.sources[0].info) as region:
         sums = _sums(pixels, region, budget, progress)
-    return finished(sums, pixels.segments, [_block(*pair) for pair in _cubes(pixels)])
+    return finished(sums, pixels.segments, [band_block(*pair) for pair in _cubes(pixels)])
 
 
 @contextmanager
@@ -104,7 +106,8 @@ def _cubes(pixels: Pixels) -> Iterator[tuple[CubeReader, Sequence[int]]]:
     return zip(pixels.sources, pixels.bands, strict=True)
 
 
-def _block(source: CubeReader, bands: Sequence[int]) -> BandBlock:
+def band_block(source: CubeReader, bands: Sequence[int]) -> BandBlock:
+    """What a model says of some bands of a cube."""
     info, centres = source.info, source.info.wavelength_nm
     known = None if centres is None else tuple(centres[b] for b in bands)
     return BandBlock(source.path.name, tuple(bands), info.bands, known)

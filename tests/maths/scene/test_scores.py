@@ -7,7 +7,17 @@ import pytest
 from numpy.typing import NDArray
 
 from hsitool.maths.scene.model import Background, Shrink, scene_model
-from hsitool.maths.scene.scores import ace, distance2, matched_filter, rx, sam, score, sid
+from hsitool.maths.scene.scores import (
+    WIDE,
+    ace,
+    largest_share,
+    matched_filter,
+    rx,
+    sam,
+    score,
+    shrink_for,
+    sid,
+)
 
 Floats = NDArray[np.float64]
 BANDS, PIXELS = 30, 4000
@@ -39,7 +49,8 @@ def test_scores_are_their_formulas(
     np.testing.assert_allclose(mf, along / (d @ inverse @ d), rtol=1e-8, atol=1e-10)
     signed = along / np.sqrt(d @ inverse @ d * far)
     np.testing.assert_allclose(ace(spectra, target, background), signed, rtol=1e-8, atol=1e-9)
-    assert distance2(target, background) == pytest.approx(d @ inverse @ d, rel=1e-9)
+    share = 1 / (1 + d @ inverse @ d)
+    assert largest_share(target, background) == pytest.approx(share, rel=1e-9)
     sizes = np.linalg.norm(spectra, axis=0) * np.linalg.norm(target)
     np.testing.assert_allclose(sam(spectra, target), -np.arccos(target @ spectra / sizes))
     p, q = spectra / spectra.sum(axis=0), (target / target.sum())[:, None]
@@ -79,3 +90,29 @@ def test_every_method_scores_the_target_highest(
     target = spectra[:, 17]
     found = score(method, spectra, target, background)  # type: ignore[arg-type]
     assert found.argmax() == 17 or method == "mf"
+
+
+@pytest.mark.parametrize("method", ["ace", "mf", "sam", "sid"])
+def test_targets_together_are_as_each_alone(
+    method: str, spectra: Floats, background: Background
+) -> None:
+    together = score(method, spectra, spectra[:, [3, 99]], background)  # type: ignore[arg-type]
+    for place, number in enumerate((3, 99)):
+        alone = score(method, spectra, spectra[:, number], background)  # type: ignore[arg-type]
+        np.testing.assert_allclose(together[place], alone, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.5])
+def test_no_target_fills_more_than_its_largest_share(
+    share: float, spectra: Floats, rng: np.random.Generator
+) -> None:
+    target = rng.uniform(0.2, 1.5, BANDS)
+    filled = int(share * PIXELS)
+    spectra[:, :filled] = target[:, None]
+    background = scene_model(spectra[:, None]).background(Shrink("none"))
+    assert largest_share(target, background) >= 0.999 * share
+
+
+def test_the_wide_ridge_is_for_targets_that_may_fill_much() -> None:
+    assert shrink_for(0.2) == WIDE
+    assert shrink_for(0.02) == Shrink()

@@ -1,0 +1,163 @@
+"""`hsitool detect`: how much every pixel is like target spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsitool.engine.blocks import Progress
+from hsitool.engine.plan import Budget
+from hsitool.maths.scene.model import SceneModel, Shrink
+from hsitool.maths.scene.scores import WIDE, Method, largest_share, sam, score, shrink_for, sid
+from hsitool.storage.readers import CubeReader
+from hsitool.storage.spectra import Spectrum
+from hsitool.storage.wavelengths import warn
+from hsitool.storage.writers import OutputOptions
+from hsitool.tasks.pixels import Pixels, used_bands
+from hsitool.tasks.query import at_bands, name_bands
+from hsitool.tasks.score_maps import score_info, write_scores
+from hsitool.tasks.stats import model_of
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DetectSettings:
+    """What to score: `shrink` None chooses the ridge by the target.
+
+    `bands` is text as `find_bands` reads it; `model` and `background` are files.
+    """
+
+    method: Method = "ace"
+    shrink: Shrink | None = None
+    bands: str | None = None
+    model: Path | None = None
+    background: Path | None = None
+
+
+@dataclass(frozen=True)
+class Detection:
+    """How one target was scored: `shrink` is None for the methods that have no background.
+
+    `largest_share` of the scene is what the target may fill, where that has chosen the ridge.
+    """
+
+    target: str
+    shrink: Shrink | None
+    largest_share: float | None
+
+
+def detect(
+    source: CubeReader,
+    targets: Sequence[Spectrum],
+    path: Path,
+    settings: DetectSettings,
+    *,
+    output: OutputOptions | None = None,
+    budget: Budget | None = None,
+    progress: Progress | None = None,
+) -> list[Detection]:
+    """Write the scores of all targets to `path`, a band each.
+
+    Raises:
+        UsageError: no such bands, or a ridge of noise that is not known.
+        DataError: a target, model or background that does not belong to the cube, or a singular
+            covariance.
+    """
+    budget = budget or Budget()
+    model = _model(source, settings, budget, progress)
+    used = used_bands(source, settings.bands, budget) if model is None else model.blocks[0].bands
+    found = np.array([at_bands(target, source.info, used) for target in targets]).T
+    covered = [band for band in used if not np.isnan(found[band]).any()]
+    if lacking := sorted(set(used) - set(covered)):
+        warn(f"the target does not cover {name_bands(lacking, source.info)}: left out")
+    model = None if model is None else model.of_cube(0, covered)
+    wanted = found[covered]
+    detections = [
+        _detection(target.name, values, model, settings)
+        for target, values in zip(targets, wanted.T, strict=True)
+    ]
+    write_scores(
+        Pixels([source], [covered]),
+        path,
+        score_info(
+            source.info,
+            [f"{settings.method} {target.name}" for target in targets],
+            "detect",
+            source.path,
+            _said(settings, detections),
+        ),
+        _scored(settings.method, wanted, model, detections),
+        output=output,
+        budget=budget,
+        progress=progress,
+    )
+    return detections
+
+
+def _model(
+    source: CubeReader, settings: DetectSettings, budget: Budget, progress: Progress | None
+) -> SceneModel | None:
+    """What scores are relative to; None for methods that need none."""
+    if settings.method in PLAIN:
+        return None
+    return model_of(
+        source,
+        bands=settings.bands,
+        model=settings.model,
+        background=settings.background,
+        budget=budget,
+        progress=progress,
+    )
+
+
+PLAIN = {"sam": sam, "sid": sid}
+"""Methods that take spectra as they are."""
+
+
+def _detection(
+    name: str, target: Floats, model: SceneModel | None, settings: DetectSettings
+) -> Detection:
+    if model is None:
+        return Detection(name, None, None)
+    if settings.shrink is not None:
+        return Detection(name, settings.shrink, None)
+    share = largest_share(target, model.background(WIDE))
+    return Detection(name, shrink_for(share), share)
+
+
+def _scored(
+    method: Method, targets: Floats, model: SceneModel | None, detections: Sequence[Detection]
+) -> Callable[[Floats], Floats]:
+    """What makes (targets, pixels) scores; targets of one background are scored together."""
+    if model is None:
+        return lambda spectra: PLAIN[method](spectra, targets)
+    shrinks = [detection.shrink for detection in detections]
+    groups = {shrink: [n for n, own in enumerate(shrinks) if own == shrink] for shrink in shrinks}
+    backgrounds = {shrink: model.background(shrink) for shrink in groups}
+
+    def scored(spectra: Floats) -> Floats:
+        found = np.empty((targets.shape[1], spectra.shape[1]))
+        for shrink, members in groups.items():
+            found[members] = score(method, spectra, targets[:, members], backgrounds[shrink])
+        return found
+
+    return scored
+
+
+def _said(settings: DetectSettings, detections: Sequence[Detection]) -> dict[str, str | None]:
+    """For tags and provenance."""
+    fitted = None if settings.method in PLAIN else "fitted to the cube"
+    shrinks = [str(d.shrink) for d in detections if d.shrink is not None]
+    return {
+        "method": settings.method,
+        "target": ", ".join(detection.target for detection in detections),
+        "model": fitted if settings.model is None else settings.model.name,
+        "background": None if settings.background is None else settings.background.name,
+        "shrink": ", ".join(shrinks) or None,
+        "bands": settings.bands,
+    }

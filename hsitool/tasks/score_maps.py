@@ -1,0 +1,91 @@
+"""Rasters of scores on the grid of a cube."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hsitool.cube import CubeInfo, Tile
+from hsitool.engine.blocks import Progress, map_blocks
+from hsitool.engine.plan import Budget
+from hsitool.storage.raw import Block
+from hsitool.storage.writers import OutputOptions, create_cube
+from hsitool.tasks.pixels import Pixels
+from hsitool.tasks.provenance import with_step
+
+Floats = NDArray[np.float64]
+
+NAMESPACE = "HSITOOL"
+"""Of the tags that say how scores were made."""
+
+
+def map_info(
+    info: CubeInfo,
+    names: Sequence[str],
+    dtype: DTypeLike = np.float32,
+    nodata: float = float("nan"),
+) -> CubeInfo:
+    """The description of a raster on the grid of a cube, with a band for each name.
+
+    What is said of the place and by the user stays; what is said of the cube's bands does not.
+    """
+    spectral = ("wavelength_nm", "fwhm_nm", "good", "units", "scale", "offset", "color")
+    return (
+        info.with_new_pixels()
+        .with_bands([0] * len(names))
+        .replace(
+            **dict.fromkeys((*spectral, "band_tags", "former_nodata")),
+            header={k: v for k, v in info.header.items() if k != "default bands"},
+            names=tuple(names),
+            dtype=np.dtype(dtype),
+            nodata=nodata,
+            noise_correlated=False,
+        )
+    )
+
+
+def score_info(
+    info: CubeInfo, names: Sequence[str], command: str, source: Path, settings: Mapping[str, Any]
+) -> CubeInfo:
+    """The description of scores; the settings become tags and the last step of the provenance."""
+    made = with_step(map_info(info, names), command, source, settings)
+    said = {key.upper(): str(value) for key, value in settings.items() if value is not None}
+    return made.replace(tags={**made.tags, NAMESPACE: said})
+
+
+def write_scores(
+    pixels: Pixels,
+    target: Path,
+    made: CubeInfo,
+    score: Callable[[Floats], Floats],
+    *,
+    output: OutputOptions | None = None,
+    budget: Budget,
+    progress: Progress | None = None,
+) -> None:
+    """Write `score` of (bands, pixels) spectra: (maps, pixels), NaN where a pixel is not valid."""
+    source = pixels.sources[0]
+
+    def kernel(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
+        (out,) = outs
+        tile = Tile(0, 0, *out.shape[1:])
+        for piece in pixels.pieces(tile, blocks):
+            part = np.full((len(out), *piece.valid.shape), np.nan)
+            if piece.valid.any():
+                part[:, piece.valid] = score(piece.chosen)
+            out[:, piece.inside[0], piece.inside[1]] = part
+        return outs
+
+    with create_cube(target, made, source.layout, output) as sink:
+        map_blocks(
+            pixels.sources,
+            kernel,
+            [sink],
+            budget=pixels.within(budget),
+            bands=pixels.read_bands,
+            progress=progress,
+        )

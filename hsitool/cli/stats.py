@@ -26,7 +26,7 @@ from hsitool.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from hsitool.maths.scene.model import SceneModel
+    from hsitool.tasks.stats import SceneModel
 
 
 @app.command(epilog="Example:  hsitool stats vnir.tif swir.tif -o scene.npz")

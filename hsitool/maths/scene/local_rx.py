@@ -18,6 +18,9 @@ Integers = NDArray[np.intp]
 SMALLEST = 1e-12
 """Of the largest variance: components of less are rounding."""
 
+ROUNDING = 1e-13
+"""Of the sum of all squares: what sums of a ring are uncertain by."""
+
 AT_ONCE = 64, 192
 """Rows and columns whose sums are formed together: in longer sums small rings drown."""
 
@@ -128,6 +131,8 @@ def _scores(
         for i in range(rank):
             for j in range(i + 1):
                 products = _ring_sums(y[i] * y[j], down, across) - number * mean[i] * mean[j]
+                if i == j:
+                    products[products < ROUNDING * np.sum(y[i] ** 2)] = 0.0
                 covariance[i, j] = products / (number - 1) + ridge[i, j]
     centre = np.ix_(down.middle, across.middle)
     scored = distances(covariance, y[:, centre[0], centre[1]] - mean)

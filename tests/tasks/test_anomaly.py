@@ -169,7 +169,7 @@ def test_models_backgrounds_and_tags(folder: Path, scene: Any) -> None:
 @pytest.mark.parametrize("form", ["bsq", "bil", "bip"])
 def test_envi_in_and_out(form: str, folder: Path, scene: Any) -> None:
     cube = cubes.write_envi(
-        Path("cube.img"), scene, interleave=form, header={"data ignore value": "-1"}
+        Path("cube.img"), scene, interleave=form, items={"data ignore value": "-1"}
     )
     assert done("anomaly", cube, "--shrink", "none", "-o", "rx.img").out == "rx.img\n"
     np.testing.assert_allclose(band("rx.img"), global_rx(scene), rtol=2e-6)

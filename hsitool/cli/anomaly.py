@@ -100,7 +100,7 @@ def anomaly(
     The scores are squared distances; those of a Gaussian scene would follow a chi-square
     distribution, real ones do not: choose anomalies by --top.
     """
-    from hsitool.storage.writers import output_paths, refuse_twins
+    from hsitool.storage.writers import output_paths
     from hsitool.tasks import anomaly as task
     from hsitool.tasks.anomaly_report import score_report, write_mask
 
@@ -108,7 +108,7 @@ def anomaly(
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     path = target_of(output, cube, "anomaly", form)
-    refuse_twins([path, *([] if hard is None else [hard])], options)
+    masks = [] if hard is None else [hard]
     share = _top(top or DEFAULT_TOP) if top or hard else None
     settings = task.AnomalySettings(
         shrink_of(shrink or "noise"),
@@ -124,7 +124,13 @@ def anomaly(
         progress_bar("anomaly", quiet) as progress,
     ):
         degrees = task.anomaly(
-            source, path, settings, output=options, budget=budget, progress=progress
+            source,
+            path,
+            settings,
+            others=masks,
+            output=options,
+            budget=budget,
+            progress=progress,
         )
     with open_source(output_paths(path, options)[0], None, None) as scores:
         found = score_report(scores, degrees, share, budget)
@@ -138,8 +144,8 @@ def anomaly(
         typer.echo(json.dumps(method | asdict(found) | more))
         return
     written(path, options)
-    if hard is not None:
-        written(hard, options)
+    for mask in masks:
+        written(mask, options)
 
 
 def _refuse_together(

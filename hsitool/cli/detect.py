@@ -108,8 +108,8 @@ def detect(
             source, spectra, path, settings, output=options, budget=budget, progress=progress
         )
     for one in found:
-        if one.largest_share is not None:
-            note(f"--shrink {one.shrink}: {one.target} may fill {one.largest_share:.1%}", quiet)
+        if one.share is not None:
+            note(f"--shrink {one.shrink}: {one.target} fills {one.share:.1%} of the scene", quiet)
     if as_json:
         listed = [asdict(d) | {"shrink": d.shrink and str(d.shrink)} for d in found]
         typer.echo(json.dumps({"method": method.value, "output": str(path), "targets": listed}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import OutputOptions, create_cube
 from hsitool.tasks.anomaly_lines import causal_scores, local_scores
 from hsitool.tasks.pixels import Pixels, used_bands
-from hsitool.tasks.score_maps import score_info, write_scores
+from hsitool.tasks.score_maps import refuse_outputs, score_info, write_scores
 from hsitool.tasks.stats import model_of
 
 
@@ -43,11 +44,14 @@ def anomaly(
     path: Path,
     settings: AnomalySettings,
     *,
+    others: Sequence[Path] = (),
     output: OutputOptions | None = None,
     budget: Budget | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Write RX scores to `path`; gives the degrees of freedom that they would have if Gaussian.
+
+    `others` are outputs that will be written of them.
 
     Raises:
         UsageError: a window, rank or number of lines that does not fit the cube.
@@ -55,6 +59,7 @@ def anomaly(
     """
     budget = budget or Budget()
     _refuse(source.info, settings)
+    refuse_outputs([path, *others], output)
     said = _said(settings)
     made = score_info(source.info, [method_of(settings)], "anomaly", source.path, said)
     if settings.causal is not None:

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import add
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsitool.engine.blocks import Progress
+from hsitool.cube import Tile
+from hsitool.engine.blocks import Progress, fold_blocks
 from hsitool.engine.plan import Budget
-from hsitool.maths.scene.model import SceneModel, Shrink
-from hsitool.maths.scene.scores import WIDE, Method, largest_share, sam, score, shrink_for, sid
+from hsitool.errors import DataError
+from hsitool.maths.scene.model import Background, SceneModel, Shrink
+from hsitool.maths.scene.scores import (
+    ALIKE,
+    MUCH,
+    WIDE,
+    Method,
+    ace,
+    largest_share,
+    sam,
+    score,
+    shrink_for,
+    sid,
+)
+from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.spectra import Spectrum
 from hsitool.storage.wavelengths import warn
 from hsitool.storage.writers import OutputOptions
 from hsitool.tasks.pixels import Pixels, used_bands
 from hsitool.tasks.query import at_bands, name_bands
-from hsitool.tasks.score_maps import score_info, write_scores
+from hsitool.tasks.score_maps import refuse_outputs, score_info, write_scores
 from hsitool.tasks.stats import model_of
 
 Floats = NDArray[np.float64]
@@ -43,12 +58,13 @@ class DetectSettings:
 class Detection:
     """How one target was scored: `shrink` is None for the methods that have no background.
 
-    `largest_share` of the scene is what the target may fill, where that has chosen the ridge.
+    `share` of the scene is what the target fills, by which the ridge was chosen: counted, or an
+    upper limit where that is small.
     """
 
     target: str
     shrink: Shrink | None
-    largest_share: float | None
+    share: float | None
 
 
 def detect(
@@ -69,20 +85,21 @@ def detect(
             covariance.
     """
     budget = budget or Budget()
+    refuse_outputs([path], output)
     model = _model(source, settings, budget, progress)
     used = used_bands(source, settings.bands, budget) if model is None else model.blocks[0].bands
     found = np.array([at_bands(target, source.info, used) for target in targets]).T
     covered = [band for band in used if not np.isnan(found[band]).any()]
+    if not covered:
+        raise DataError(f"{source.path}: no band that is used is covered by all targets")
     if lacking := sorted(set(used) - set(covered)):
         warn(f"the target does not cover {name_bands(lacking, source.info)}: left out")
     model = None if model is None else model.of_cube(0, covered)
-    wanted = found[covered]
-    detections = [
-        _detection(target.name, values, model, settings)
-        for target, values in zip(targets, wanted.T, strict=True)
-    ]
+    wanted, pixels = found[covered], Pixels([source], [covered])
+    shrinks = _shrinks(pixels, wanted, model, settings, budget)
+    detections = [Detection(t.name, *how) for t, how in zip(targets, shrinks, strict=True)]
     write_scores(
-        Pixels([source], [covered]),
+        pixels,
         path,
         score_info(
             source.info,
@@ -119,15 +136,41 @@ PLAIN = {"sam": sam, "sid": sid}
 """Methods that take spectra as they are."""
 
 
-def _detection(
-    name: str, target: Floats, model: SceneModel | None, settings: DetectSettings
-) -> Detection:
-    if model is None:
-        return Detection(name, None, None)
-    if settings.shrink is not None:
-        return Detection(name, settings.shrink, None)
-    share = largest_share(target, model.background(WIDE))
-    return Detection(name, shrink_for(share), share)
+def _shrinks(
+    pixels: Pixels,
+    targets: Floats,
+    model: SceneModel | None,
+    settings: DetectSettings,
+    budget: Budget,
+) -> list[tuple[Shrink | None, float | None]]:
+    """For each target how to shrink, and the share of the scene that it fills where that decides.
+
+    Pixels are counted only for targets that might fill much, since it takes a reading.
+    """
+    if model is None or settings.shrink is not None:
+        return [(settings.shrink, None)] * targets.shape[1]
+    background = model.background(WIDE)
+    shares = np.array([largest_share(target, background) for target in targets.T])
+    if (open_ones := np.flatnonzero(shares > MUCH)).size:
+        shares[open_ones] = _filled(pixels, targets[:, open_ones], background, budget)
+    return [(shrink_for(share), share) for share in shares.tolist()]
+
+
+def _filled(pixels: Pixels, targets: Floats, background: Background, budget: Budget) -> Floats:
+    """(targets,) the share of all valid pixels that are like each target."""
+
+    def measure(tile: Tile, blocks: Sequence[Block]) -> Floats:
+        counts = np.zeros(targets.shape[1] + 1)
+        for piece in pixels.pieces(tile, blocks):
+            spectra = piece.chosen
+            counts[-1] += spectra.shape[1]
+            counts[:-1] += np.count_nonzero(ace(spectra, targets, background) >= ALIKE, axis=1)
+        return counts
+
+    start, left = np.zeros(targets.shape[1] + 1), pixels.within(budget)
+    counts = fold_blocks(pixels.sources, measure, add, start, budget=left, bands=pixels.read_bands)
+    shares: Floats = counts[:-1] / max(counts[-1], 1.0)
+    return shares
 
 
 def _scored(

@@ -12,8 +12,9 @@ from numpy.typing import DTypeLike, NDArray
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.blocks import Progress, map_blocks
 from hsitool.engine.plan import Budget
+from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.raw import Block
-from hsitool.storage.writers import OutputOptions, create_cube
+from hsitool.storage.writers import OutputOptions, create_cube, output_paths, refuse_twins
 from hsitool.tasks.pixels import Pixels
 from hsitool.tasks.provenance import with_step
 
@@ -55,6 +56,18 @@ def score_info(
     made = with_step(map_info(info, names), command, source, settings)
     said = {key.upper(): str(value) for key, value in settings.items() if value is not None}
     return made.replace(tags={**made.tags, NAMESPACE: said})
+
+
+def refuse_outputs(targets: Sequence[Path], output: OutputOptions | None) -> None:
+    """Refuse outputs before the work that a model takes, rather than after it.
+
+    Raises:
+        UsageError: two are the same file, or one exists and may not be overwritten.
+    """
+    output = output or OutputOptions()
+    refuse_twins(targets, output)
+    for target in targets:
+        refuse_existing(output_paths(target, output), output.overwrite)
 
 
 def write_scores(

@@ -53,6 +53,13 @@ def test_smooth_speed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_scene_speed(tmp_path: Path) -> None:
+    table = benchmark("scene_speed", *TINY, "--folder", tmp_path, "--layouts", "envi-bip")
+    assert [row[:2] for row in table] == [["envi-bip", "stats"], ["envi-bip", "anomaly"]]
+    assert all(float(row[4]) > 0 and float(row[7]) > 0 for row in table)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("layout", "verbs", "gigabytes", "budget"),
     [
@@ -99,3 +106,8 @@ def test_memory_is_the_same_at_1_and_4_gb(layout: str) -> None:
 @pytest.mark.parametrize("layout", PLAIN)
 def test_several_outputs_and_gaps_keep_their_limits(layout: str) -> None:
     assert benchmark("smooth_speed", "--layouts", layout, limits=True)
+
+
+@pytest.mark.slow
+def test_scene_models_keep_pace_with_a_script_in_memory() -> None:
+    assert benchmark("scene_speed", limits=True)

@@ -23,8 +23,11 @@ FLOOR = 1e-6
 WIDE = Shrink("noise", 3000.0)
 """For a target that may fill much of the scene."""
 
+ALIKE = 0.7
+"""Pixels of at least this ACE, by the wide ridge, count as filled by the target."""
+
 MUCH = 1 / 30
-"""Of the scene: a target that may fill more is scored by the wide ridge."""
+"""Of the scene: a target that fills more is scored by the wide ridge."""
 
 
 def rx(spectra: Floats, background: Background) -> Floats:
@@ -87,7 +90,7 @@ def largest_share(target: Floats, background: Background) -> float:
 
 
 def shrink_for(share: float) -> Shrink:
-    """How to shrink for a target that may fill that share of the scene (by the wide ridge).
+    """How to shrink for a target that fills that share of the scene.
 
     Where a target fills much of the scene, its own variation is what the covariance holds, and a
     small ridge takes it away; a rare one stands out better by a small ridge (see the README).

@@ -304,7 +304,7 @@ def test_results_do_not_depend_on_threads_and_memory(name: str, tmp_path: Path) 
 def test_lines_come_whole_and_in_order(
     name: str, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hsitool.engine.plan.TILE_BYTES", 60_000)
+    monkeypatch.setattr("hsitool.engine.plan.TILE_BYTES", 6_000)
     cube = cubes.spectra(BANDS, ROWS, COLUMNS, "int16")
     lines: list[Any] = []
     tiles: list[tuple[int, int]] = []

@@ -195,8 +195,8 @@ def _top(text: str) -> float:
 def _lines(found: ScoreReport) -> list[str]:
     """The report for people."""
     pairs = zip(found.quantiles, found.chi_square, strict=True)
-    told = [f"{share:.1%} below {score:.4g} ({chi:.4g})" for (share, score), (_, chi) in pairs]
-    lines = [f"mean {found.mean:.4g}; {', '.join(told[1:])}; in brackets: chi-square"]
+    told = [f"{share * 100:g}% {score:.4g} ({chi:.4g})" for (share, score), (_, chi) in pairs]
+    lines = [f"mean {found.mean:.4g}, quantiles (and of chi-square): {', '.join(told)}"]
     if found.top is not None:
         lines.append(f"{found.top.pixels} pixels reach {found.top.threshold:.6g}")
     return lines

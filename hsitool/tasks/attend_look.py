@@ -18,7 +18,7 @@ from hsitool.maths.attention.context import Context
 from hsitool.maths.attention.recurrence import Recurrence, Stage
 from hsitool.maths.attention.weights import Attention, Heaviest, Norm, focus_on, heaviest
 from hsitool.maths.scene.model import Background, SceneModel, Shrink
-from hsitool.maths.scene.scores import MUCH, WIDE, Method, largest_share
+from hsitool.maths.scene.scores import Method
 from hsitool.maths.spectra.resample import probable_factor
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.regions import open_region, strips
@@ -36,16 +36,12 @@ from hsitool.tasks.attend_scores import (
     scores_of_file,
 )
 from hsitool.tasks.pixels import used_bands
+from hsitool.tasks.ridge import shrinks_of
 from hsitool.tasks.stats import fit_scene, model_of
 
 Floats = NDArray[np.float64]
 
 N90_MASS = 0.9
-
-
-RIDGE = 100.0
-"""Noise variances on the diagonal where the material may fill much of the scene, and so take part
-in the covariance that it is seen against. `detect` ranks pixels and takes more (see the README)."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +219,7 @@ def _attend(
 ) -> Look:
     """Look, focus and gather, again with what was gathered where steps are asked for."""
     state = None if query is None else Recurrence(query.values, settings.max_drift_deg)
-    shrink = _shrink(settings, query, model)
+    shrink = _shrink(frame, settings, query, model)
     background = None if model is None or shrink is None else model.background(shrink)
     first: Seen | None = None
     for step in range(1, settings.steps + 1):
@@ -245,13 +241,14 @@ def _attend(
     return _looked(frame, settings, query, first, attention, found, state, scoring, shrink)
 
 
-def _shrink(settings: MaskSettings, query: Query | None, model: SceneModel | None) -> Shrink | None:
+def _shrink(
+    frame: Frame, settings: MaskSettings, query: Query | None, model: SceneModel | None
+) -> Shrink | None:
     """How the covariance is made invertible, where scores need that: by the first query."""
     if model is None or settings.score == "edge":
         return None
     if settings.shrink is None and query is not None and settings.score in WHITENED:
-        share = largest_share(query.values, model.background(WIDE))
-        return Shrink("noise", RIDGE) if share > MUCH else Shrink()
+        return shrinks_of(frame.pixels, query.values[:, None], model, frame.budget)[0][0]
     return settings.shrink or Shrink()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +15,10 @@ from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError, UsageError
 from hsitool.maths.attention.context import Context
+from hsitool.maths.attention.heaviest import Heaviest, heaviest
 from hsitool.maths.attention.recurrence import Recurrence, Stage
-from hsitool.maths.attention.weights import Attention, Heaviest, Norm, focus_on, heaviest
-from hsitool.maths.scene.model import Background, SceneModel, Shrink
+from hsitool.maths.attention.weights import Attention, Norm, focus_on
+from hsitool.maths.scene.model import SceneModel, Shrink
 from hsitool.maths.scene.scores import Method
 from hsitool.maths.spectra.resample import probable_factor
 from hsitool.storage.readers import CubeReader
@@ -194,7 +195,9 @@ def look_at(
             model = fit_scene(frame.pixels, settings.background, frame.budget, progress)
         elif model is not None:
             model = model.of_cube(0, bands)
-        yield _attend(stack, frame, settings, query, model)
+        shrink = _shrink(frame, settings, query, model)
+        scoring_of = _scorings(stack, frame, settings, model, shrink)
+        yield _looked(frame, settings, query, shrink, _turns(frame, settings, query, scoring_of))
 
 
 def _query(
@@ -210,35 +213,53 @@ def _query(
     return replace(carried, pixel=None)
 
 
-def _attend(
-    stack: ExitStack,
-    frame: Frame,
-    settings: MaskSettings,
-    query: Query | None,
-    model: SceneModel | None,
-) -> Look:
-    """Look, focus and gather, again with what was gathered where steps are asked for."""
-    state = None if query is None else Recurrence(query.values, settings.max_drift_deg)
-    shrink = _shrink(frame, settings, query, model)
-    background = None if model is None or shrink is None else model.background(shrink)
-    first: Seen | None = None
+@dataclass(frozen=True, eq=False)
+class _Turn:
+    """One look, focus and gathering; `stage` where it is one of several."""
+
+    scoring: Scoring
+    seen: Seen
+    attention: Attention
+    context: Context
+    stage: Stage | None = None
+
+
+ScoringOf = Callable[[Floats | None], Scoring]
+"""What scores pixels by a query, or without one."""
+
+
+def _turns(
+    frame: Frame, settings: MaskSettings, query: Query | None, scoring_of: ScoringOf
+) -> list[_Turn]:
+    """Look for the query, and again for what was seen where steps are asked for.
+
+    Raises:
+        DataError: the query goes astray.
+    """
+    if query is None or settings.steps == 1:
+        return [_turn(frame, settings, scoring_of, None if query is None else query.values)]
+    state, turns = Recurrence(query.values, settings.max_drift_deg), []
     for step in range(1, settings.steps + 1):
-        values = None if state is None else state.query
-        scoring = _scoring(stack, frame, settings, values, model, background)
-        seen = frame.look(scoring, values)
-        first = first or seen  # whether the material is there, the first query says
-        attention = _focus(frame, settings)
-        found = frame.gather(attention, seen.mean if values is None else values)
-        if query is None or state is None or settings.steps == 1:
+        turn = _turn(frame, settings, scoring_of, state.query)
+        assert isinstance(turn.scoring, Likeness)
+        drift = turn.scoring.angle_deg(turn.context.mean, query.values)
+        moves = state.turn(f"step {step}", turn.context.mean, turn.attention.ess, drift)
+        turns.append(replace(turn, stage=state.stages[-1]))
+        if not moves:
             break
-        assert isinstance(scoring, Likeness)
-        drift = scoring.angle_deg(found.mean, query.values)
-        if not state.turn(f"step {step}", found.mean, attention.ess, drift):
-            break
-    if query is not None:
-        _warn_of_scale(query, seen)
-    assert first is not None
-    return _looked(frame, settings, query, first, attention, found, state, scoring, shrink)
+    return turns
+
+
+def _turn(
+    frame: Frame, settings: MaskSettings, scoring_of: ScoringOf, query: Floats | None
+) -> _Turn:
+    scoring = scoring_of(query)
+    seen = frame.look(scoring, query)
+    attention = focus_on(
+        frame.scores, focus=settings.focus, temperature=settings.temperature, norm=settings.norm
+    )
+    near = seen.mean if query is None else query
+    return _Turn(scoring, seen, attention, frame.gather(attention, near))
 
 
 def _shrink(
@@ -252,65 +273,72 @@ def _shrink(
     return settings.shrink or Shrink()
 
 
-def _focus(frame: Frame, settings: MaskSettings) -> Attention:
-    focus = settings.focus
-    return focus_on(frame.scores, focus=focus, temperature=settings.temperature, norm=settings.norm)
-
-
-def _scoring(
+def _scorings(
     stack: ExitStack,
     frame: Frame,
     settings: MaskSettings,
-    query: Floats | None,
     model: SceneModel | None,
-    background: Background | None,
-) -> Scoring:
+    shrink: Shrink | None,
+) -> ScoringOf:
+    """How a query becomes scores; files stay open as long as the stack does."""
+    background = None if model is None or shrink is None else model.background(shrink)
+    alone: Scoring | None = None
     if settings.is_file:
-        return stack.enter_context(scores_of_file(Path(settings.score), frame.source.info))
-    if settings.score == "edge":
-        assert model is not None
-        return Edges(np.linalg.eigh(model.covariance)[1][:, -1])
-    if settings.score == "rx":
-        assert background is not None
-        return Anomaly(background)
-    assert query is not None
+        alone = stack.enter_context(scores_of_file(Path(settings.score), frame.source.info))
+    elif settings.score == "edge" and model is not None:
+        alone = Edges(np.linalg.eigh(model.covariance)[1][:, -1])
+    elif settings.score == "rx" and background is not None:
+        alone = Anomaly(background)
     method: Method = settings.score  # type: ignore[assignment]
-    return Likeness(method, query, background)
+
+    def scoring_of(query: Floats | None) -> Scoring:
+        if alone is not None:
+            return alone
+        assert query is not None
+        return Likeness(method, query, background)
+
+    return scoring_of
 
 
 def _looked(
     frame: Frame,
     settings: MaskSettings,
     query: Query | None,
-    seen: Seen,
-    attention: Attention,
-    found: Context,
-    state: Recurrence | None,
-    scoring: Scoring,
     shrink: Shrink | None,
+    turns: Sequence[_Turn],
 ) -> Look:
-    if attention.note:
-        warn(f"{frame.source.path}: {attention.note}")
+    """What the last turn saw; whether the material is there, the first one says."""
+    last, attention = turns[-1], turns[-1].attention
     look = Look(
         frame,
-        seen,
+        turns[0].seen,
         query,
         attention,
-        found,
+        last.context,
         heaviest(frame.scores, attention, mass=N90_MASS),
         heaviest(frame.scores, attention, count=max(1, round(attention.ess))),
         _mass_in(frame, attention, settings.background),
-        tuple(state.stages) if state is not None else (),
-        scoring,
+        tuple(turn.stage for turn in turns if turn.stage is not None),
+        last.scoring,
         shrink,
         settings.max_angle_deg,
     )
+    _warn(look)
+    return look
+
+
+def _warn(look: Look) -> None:
+    """Tell what a user should know before the mask is believed."""
+    path, angle = look.frame.source.path, look.seen.angle_deg
+    if look.attention.note:
+        warn(f"{path}: {look.attention.note}")
+    if look.query is not None:
+        _warn_of_scale(look.query, look.seen)
     if look.present is False:
         warn(
-            f"{frame.source.path}: the query may be absent: the pixel most like it is "
-            f"{seen.angle_deg:.1f} degrees away, more than --max-angle {settings.max_angle_deg:g}"
+            f"{path}: the query may be absent: the pixel most like it is {angle:.1f} degrees away, "
+            f"more than --max-angle {look.max_angle_deg:g}"
         )
-    return look
 
 
 def _warn_of_scale(query: Query, seen: Seen) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.blocks import map_blocks
-from hsitool.maths.attention.weights import Heaviest, heaviest
+from hsitool.maths.attention.heaviest import Heaviest, heaviest
 from hsitool.maths.spectra.missing import MissingRule
 from hsitool.storage.computed import ComputedImage
 from hsitool.storage.raw import Block

@@ -14,7 +14,7 @@ from scipy.stats import entropy
 
 from hsitool.errors import DataError, UsageError
 from hsitool.maths.attention import weights
-from hsitool.maths.attention.weights import NORMS, attention_weights, focus_on, heaviest
+from hsitool.maths.attention.weights import NORMS, attention_weights, focus_on
 
 Floats = NDArray[np.float64]
 
@@ -154,27 +154,6 @@ def test_a_focus_that_cannot_be_had(norm: Any) -> None:
 def test_what_cannot_serve(more: dict[str, Any], error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         attention_weights(**{"scores": [1.0, 2.0, 3.0], **more})
-
-
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("few", [2**22, 50])
-def test_the_heaviest_pixels(
-    norm: Any, few: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(weights, "MOST_SORTED", few)
-    s = np.round(scores(rng), 3)  # with ties
-    found = focus_on(s, focus=60, norm=norm)
-    ranked = np.sort(found.weights(s))[::-1]
-    held = np.cumsum(ranked)
-    for mass in (0.05, 0.5, 0.9, 0.999):
-        top = heaviest(s, found, mass=mass)
-        assert top.count == np.searchsorted(held, mass) + 1
-        assert top.mass == pytest.approx(held[top.count - 1])
-        assert np.sum(s > top.score) + top.ties == top.count
-    for count in (1, 40, 77, 3999, 10_000):
-        top = heaviest(s, found, count=count)
-        assert top.count == min(count, np.count_nonzero(ranked))
-        assert top.mass == pytest.approx(held[top.count - 1])
 
 
 def test_float32_scores_would_not_do(rng: np.random.Generator) -> None:

@@ -52,7 +52,7 @@ class Seen:
         angle_deg: the least spectral angle to the query, of pixels that are not the query itself;
             infinite without a query.
         place: row and column of it.
-        own: places of pixels that are the query itself, no more than two.
+        own: places of pixels that are the query itself, the first two.
     """
 
     count: int
@@ -121,10 +121,12 @@ class Frame:
             self.without = seen.own[0]
         if self.without is not None and not np.isnan(self.scores[self.without]):
             self.scores[self.without] = -np.inf
+        if twins := [place for place in seen.own if place != self.without]:
+            seen = replace(seen, angle_deg=0.0, place=twins[0])
         if not any((row > -np.inf).any() for row in self.scores):
             raise DataError(
                 f"{self.source.path}: none of {seen.count} pixels with data has a score: the query "
-                "is the only one of them, or lies at the mean of the background"
+                "is the only one of them, is 0, or lies at the mean of the background"
             )
         return seen
 

@@ -87,8 +87,8 @@ def lines(look: Look) -> list[str]:
     attention, seen, n90 = look.attention, look.seen, look.n90
     found = [
         f"{attention.ess:.4g} of {seen.count} pixels by effective size; {n90.count} hold 90 % of "
-        f"the weight, the heaviest {100 * attention.largest:.2g} %; "
-        f"{100 * look.background_mass:.2g} % is background"
+        f"the weight, the heaviest {100 * attention.largest:.3g} %; "
+        f"{100 * look.background_mass:.3g} % is background"
     ]
     if look.query is not None:
         row, column = seen.place

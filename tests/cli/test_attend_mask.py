@@ -134,6 +134,22 @@ def test_a_cube_of_one_pixel_with_data(tmp_path: Path) -> None:
         assert not path.with_name("m.tif").exists()
 
 
+def test_pixels_that_are_all_the_same(tmp_path: Path) -> None:
+    """Only the one that was asked for is left out; its twins are found."""
+    path = tmp_path / "c.tif"
+    array = np.full((BANDS, ROWS, COLUMNS), 3, np.float32)
+    array[:, 0, 0] = np.arange(BANDS) + 1
+    cubes.write_geotiff(path, array)
+    twins = table(tmp_path / "q.csv", [3] * BANDS)
+    for asked, dropped in (("--at=5,6", [5, 6]), (f"--query={twins}", None)):
+        answer = ask(path, asked, "--score", "sam", "--overwrite")
+        assert answer.code == 0, answer.err
+        found = answer.json()
+        assert found["best_angle_deg"] == 0
+        assert found["dropped_pixel"] == dropped
+        assert found["ess"] == pytest.approx(ROWS * COLUMNS - 1 - (dropped is not None))
+
+
 def test_two_bands_that_are_the_same(tmp_path: Path, rng: np.random.Generator) -> None:
     array = noise(rng)
     array[4] = array[2]

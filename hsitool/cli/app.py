@@ -17,6 +17,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
+attend = typer.Typer(
+    name="attend",
+    help="Attention over a cube: where it looks, and what it sees there.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(attend)
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:

@@ -116,3 +116,9 @@ def polygons_between(system: str, crs: str, shapes: list[dict[str, Any]]) -> lis
 
     own = rasterio.crs.CRS.from_user_input(system)
     return list(transform_geom(own, rasterio.crs.CRS.from_wkt(crs), shapes))
+
+
+def metres_per_unit(crs: str) -> float | None:
+    """The length of a projected reference system's unit; None of others."""
+    system = rasterio.crs.CRS.from_wkt(crs)
+    return float(system.linear_units_factor[1]) if system.is_projected else None

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import add
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsitool.cube import Tile
-from hsitool.engine.blocks import Progress, fold_blocks
+from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
 from hsitool.maths.scene import scores
-from hsitool.maths.scene.model import Background, SceneModel, Shrink
-from hsitool.maths.scene.scores import ALIKE, MUCH, WIDE, Method, ace, largest_share, shrink_for
-from hsitool.storage.raw import Block
+from hsitool.maths.scene.model import SceneModel, Shrink
+from hsitool.maths.scene.scores import Method
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.spectra import Spectrum
 from hsitool.storage.wavelengths import warn
 from hsitool.storage.writers import OutputOptions
 from hsitool.tasks.pixels import Pixels, used_bands
 from hsitool.tasks.query import at_bands, name_bands
+from hsitool.tasks.ridge import shrinks_of
 from hsitool.tasks.score_maps import refuse_outputs, score_info, write_scores
 from hsitool.tasks.stats import fit_scene, stored_model
 
@@ -121,34 +119,10 @@ def _shrinks(
     settings: DetectSettings,
     budget: Budget,
 ) -> list[tuple[Shrink | None, float | None]]:
-    """For each target how to shrink, and the share of the scene that it fills where that decides.
-
-    Pixels are counted only for targets that might fill much, since it takes a reading.
-    """
+    """For each target how to shrink, and the share of the scene it fills where that decides."""
     if model is None or settings.shrink is not None:
         return [(settings.shrink, None)] * targets.shape[1]
-    background = model.background(WIDE)
-    shares = np.array([largest_share(target, background) for target in targets.T])
-    if (open_ones := np.flatnonzero(shares > MUCH)).size:
-        shares[open_ones] = _filled(pixels, targets[:, open_ones], background, budget)
-    return [(shrink_for(share), share) for share in shares.tolist()]
-
-
-def _filled(pixels: Pixels, targets: Floats, background: Background, budget: Budget) -> Floats:
-    """(targets,) the share of all valid pixels that are like each target."""
-
-    def measure(tile: Tile, blocks: Sequence[Block]) -> Floats:
-        counts = np.zeros(targets.shape[1] + 1)
-        for piece in pixels.pieces(tile, blocks):
-            spectra = piece.chosen
-            counts[-1] += spectra.shape[1]
-            counts[:-1] += np.count_nonzero(ace(spectra, targets, background) >= ALIKE, axis=1)
-        return counts
-
-    start, left = np.zeros(targets.shape[1] + 1), pixels.within(budget)
-    counts = fold_blocks(pixels.sources, measure, add, start, budget=left, bands=pixels.read_bands)
-    shares: Floats = counts[:-1] / max(counts[-1], 1.0)
-    return shares
+    return list(shrinks_of(pixels, targets, model, budget))
 
 
 def _scored(

@@ -42,8 +42,8 @@ def at_bands(spectrum: Spectrum, info: CubeInfo, used: Sequence[int]) -> Floats:
 def _refuse_missing(name: str, values: Floats, info: CubeInfo, used: Sequence[int]) -> None:
     if lacking := [band for band in used if np.isnan(values[band])]:
         raise DataError(
-            f"query '{name}': has no value in {name_bands(lacking, info)}: fill it in, or mark "
-            "these bands of the cube as bad"
+            f"query '{name}': has no value in {name_bands(lacking, info)}: fill it in, or "
+            "leave these bands out (--bands, or the cube's list of bad bands)"
         )
 
 

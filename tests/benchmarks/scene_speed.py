@@ -45,16 +45,43 @@ options = dict(driver="GTiff", dtype="float32", count=1, height=rows, width=colu
 with rasterio.open(sys.argv[2], "w", **options) as file:
     file.write(scores)
 """
-VERBS = {"stats": (READ + PAIRS, "npz"), "anomaly": (READ + WRITE, "tif")}
+ATTEND = """
+at = 2 * columns + 7
+query = x[:, at] + mean[:, 0]
+raw = cube.reshape(bands, -1)
+angle = np.arccos(query @ raw / np.linalg.norm(query) / np.linalg.norm(raw, axis=0))
+factor = cholesky(covariance + 1e-6 * np.trace(covariance) / bands * np.eye(bands), lower=True)
+white = solve_triangular(factor, x, lower=True, check_finite=False)
+wanted = white[:, at] / np.linalg.norm(white[:, at])
+scores = wanted @ white / np.linalg.norm(white, axis=0)
+scores[at] = -np.inf
+low, high = scores[np.isfinite(scores)].min(), scores.max()
+while high - low > 1e-12:
+    middle = (low + high) / 2
+    above = np.maximum(scores - middle, 0)
+    ess = above.sum() ** 2 / (above**2).sum()
+    low, high = (middle, high) if ess > 0.01 * (above.size - 1) else (low, middle)
+weights = above / above.sum()
+attended = x @ weights
+spread = np.sqrt(np.square(x - attended[:, None]) @ weights)
+options = dict(driver="GTiff", dtype="float32", count=1, height=rows, width=columns)
+with rasterio.open(sys.argv[2], "w", **options) as file:
+    file.write((weights / weights.max()).reshape(1, rows, columns).astype(np.float32))
+"""
+VERBS = {
+    "stats": (READ + PAIRS, "npz", ()),
+    "anomaly": (READ + WRITE, "tif", ()),
+    "attend mask": (READ + ATTEND, "tif", ("--at", "2,7")),
+}
 
 
 def compared(cube: Path, verb: str, runs: int) -> tuple[Usage, Usage]:
     """The medians of the script and of hsitool, in turns."""
-    script, suffix = VERBS[verb]
+    script, suffix, options = VERBS[verb]
     output = cube.with_name(f"output.{suffix}")
     commands = {
         "script": [*HSITOOL[:1], "-c", script, cube, output],
-        "hsitool": [*HSITOOL, verb, "-q", cube, "-o", output],
+        "hsitool": [*HSITOOL, *verb.split(), "-q", cube, *options, "-o", output],
     }
     usages: dict[str, list[Usage]] = {name: [] for name in commands}
     for _ in range(runs + 1):

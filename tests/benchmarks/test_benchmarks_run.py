@@ -55,7 +55,9 @@ def test_smooth_speed(tmp_path: Path) -> None:
 
 def test_scene_speed(tmp_path: Path) -> None:
     table = benchmark("scene_speed", *TINY, "--folder", tmp_path, "--layouts", "envi-bip")
-    assert [row[:2] for row in table] == [["envi-bip", "stats"], ["envi-bip", "anomaly"]]
+    assert [row[:2] for row in table] == [
+        ["envi-bip", v] for v in ("stats", "anomaly", "attend mask")
+    ]
     assert all(float(row[4]) > 0 and float(row[7]) > 0 for row in table)
     assert not list(tmp_path.iterdir())
 

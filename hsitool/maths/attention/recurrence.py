@@ -44,11 +44,15 @@ class Recurrence:
         query: (bands,) the present one.
         max_drift_deg: how far it may go from the first one.
         stages: of all turns so far.
+        origin: (bands,) the first query.
     """
 
     query: Floats
     max_drift_deg: float
     stages: list[Stage] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.origin = self.query
 
     def turn(self, name: str, attended: Floats, ess: float, drift_deg: float) -> bool:
         """Take the attended spectrum as the query; whether it still moves.

@@ -140,7 +140,7 @@ def focus_on(
         raise UsageError("focus and temperature say the same in two ways: give one of them")
     seen = look(scores)
     if not seen.count:
-        raise DataError("no pixel has a score: all are nodata")
+        raise DataError("no score is a number: nothing can be attended to")
     if temperature is not None:
         return _totalled(scores, _at_temperature(scores, seen, temperature, norm))
     target = pixels_of("1%" if focus is None else focus, seen.count)

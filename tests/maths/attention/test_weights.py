@@ -146,7 +146,7 @@ def test_a_focus_that_cannot_be_had(norm: Any) -> None:
         ({"focus": "nan"}, UsageError, "focus 'nan'"),
         ({"temperature": 0}, UsageError, "temperature 0 is not a number above 0"),
         ({"temperature": 1, "focus": 1}, UsageError, "give one of them"),
-        ({"scores": [np.nan, -np.inf]}, DataError, "no pixel has a score"),
+        ({"scores": [np.nan, -np.inf]}, DataError, "no score is a number"),
         ({"scores": [np.inf, 1.0]}, DataError, "a score is infinite"),
     ],
 )

@@ -206,7 +206,6 @@ def mask(
     holds weights over the largest one. The material need not be there: the angle of the most
     similar pixel is always told, and beyond --max-angle a warning is.
     """
-    from hsitool.storage.writers import refuse_twins
     from hsitool.tasks import attend_report as reports
     from hsitool.tasks.attend_look import MaskSettings, refuse_settings
     from hsitool.tasks.attend_mask import MaskOutputs
@@ -232,12 +231,7 @@ def mask(
     share = _share(hard, mass, top)
     wanted = MaskOutputs(target, masked, score_out, spectrum, hard, share, top, overlay)
     named = [wanted.named_after(cube) if carry else wanted for cube in cubes]
-    refuse_twins(
-        [path for outputs in named for path in outputs.rasters],
-        options,
-        [path for outputs in named for path in outputs.others],
-    )
-    _check_pictures(named, overwrite)
+    _check_outputs(named, options)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(c, data, wavelengths)) for c in cubes]
         asked = _asked(sources[0], query, query_scale, at, xy, roi)
@@ -332,12 +326,21 @@ def _share(hard: Path | None, mass: float | None, top: int | None) -> float | No
     return None if top is not None else (mass or 0.9)
 
 
-def _check_pictures(named: list[MaskOutputs], overwrite: bool) -> None:
+def _check_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:
+    """Refuse before the work what could not be written after it."""
     from hsitool.drawing import check_plot
+    from hsitool.storage.atomic import refuse_existing
+    from hsitool.storage.writers import refuse_twins
+    from hsitool.tasks.score_maps import refuse_outputs
 
+    rasters = [path for outputs in named for path in outputs.rasters]
+    others = [path for outputs in named for path in outputs.others]
+    refuse_twins(rasters, options, others)
+    refuse_outputs(rasters, options)
+    refuse_existing(others, options.overwrite)
     for outputs in named:
         if outputs.overlay is not None:
-            check_plot(outputs.overlay, overwrite)
+            check_plot(outputs.overlay, options.overwrite)
 
 
 def _write(

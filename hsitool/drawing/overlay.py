@@ -42,9 +42,15 @@ def draw_overlay(view: View) -> Figure:
 
 
 def _draw_scene(axes: Axes, view: View) -> None:
-    axes.imshow(np.nan_to_num(view.image, nan=NO_DATA), interpolation="nearest", **_frame(view))
+    axes.imshow(_filled(view), interpolation="nearest", **_frame(view))
     axes.set_xlabel("column")
     axes.set_ylabel("row")
+
+
+def _filled(view: View) -> NDArray[np.float64]:
+    """The image, grey where any of its bands has no data."""
+    absent = np.isnan(view.image).any(axis=2, keepdims=True)
+    return np.where(absent, NO_DATA, view.image)
 
 
 def _frame(view: View) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def _frame(view: View) -> dict[str, Any]:
 
 def _draw_weights(axes: Axes, view: View) -> Any:
     """Colour by weight, on a pale grey scene, which even small weights stand out from."""
-    grey: NDArray[np.float64] = np.nan_to_num(view.image, nan=NO_DATA).mean(axis=2)
+    grey = _filled(view).mean(axis=2)
     axes.imshow(grey, cmap="gray", vmin=-1.2, vmax=1, interpolation="nearest", **_frame(view))
     opacity = np.clip(0.5 + np.sqrt(view.weights) / 2, 0, 1) * (view.weights >= FAINT)
     return axes.imshow(

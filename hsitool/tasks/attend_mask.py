@@ -122,7 +122,7 @@ def _images(look: Look, outputs: MaskOutputs) -> list[tuple[Path, ComputedImage]
         "BETA": repr(attention.beta),
         "ESS": repr(attention.ess),
         "N90": str(look.n90.count),
-        "WSUM": repr(attention.total / attention.peak),
+        "WSUM": repr(attention.total),
     }
     weights = map_info(info, ["attention"])
     weights = weights.replace(tags={**weights.tags, NAMESPACE: said})
@@ -142,7 +142,7 @@ def mask_image(look: Look, info: CubeInfo) -> ComputedImage:
 
     def mask(tile: Tile) -> Samples:
         part = scores[_inside(tile)]
-        return np.where(np.isnan(part), np.nan, look.attention.mask(part))
+        return np.where(np.isnan(part), np.nan, look.attention.shape(part))
 
     return ComputedImage(info, mask)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
+from hsitool.engine.blocks import fold_blocks
 from hsitool.errors import UsageError
 from hsitool.maths.spectra.missing import MissingRule
-from hsitool.storage.readers import CubeReader
+from hsitool.storage.raw import Block
+from hsitool.tasks.attend_frame import Frame
 from hsitool.tasks.attend_look import Look
 from hsitool.tasks.bands import find_band
 
@@ -55,11 +58,10 @@ def view_of(look: Look, rgb: str | None) -> View:
         UsageError: not three bands.
         DataError: the cube cannot be read.
     """
-    source = look.frame.source
-    info = source.info
+    info = look.frame.source.info
     bands = _bands(info, rgb, look.frame.pixels.bands[0])
     step = -(-max(info.rows, info.columns) // LONGEST)
-    image = np.stack([_stretched(band) for band in _thinned(source, bands, step)], axis=-1)
+    image = np.stack([_stretched(band) for band in _thinned(look.frame, bands, step)], axis=-1)
     return View(
         image,
         _largest(look, step),
@@ -83,15 +85,25 @@ def _bands(info: CubeInfo, rgb: str | None, used: list[int]) -> list[int]:
     return [used[int(part * (len(used) - 1))] for part in (0.8, 0.5, 0.2)]
 
 
-def _thinned(source: CubeReader, bands: list[int], step: int) -> Floats:
+def _thinned(frame: Frame, bands: list[int], step: int) -> Floats:
     """(3, rows, columns) every `step`th pixel, NaN where a sample is missing."""
-    info = source.info
+    info, first = frame.source.info, step // 2
     rule = MissingRule(info.dtype, info.nodata)
-    rows = []
-    for row in range(step // 2, info.rows, step):
-        read = source.read(Tile(row, 0, 1, info.columns), bands)[:, 0, step // 2 :: step]
-        rows.append(np.where(rule.mask(read), np.nan, read.astype(np.float64)))
-    return np.stack(rows, axis=1)
+    shape = len(range(first, info.rows, step)), len(range(first, info.columns, step))
+    image = np.full((len(bands), *shape), np.nan)
+
+    def measure(tile: Tile, blocks: Sequence[Block]) -> None:
+        start = [(first - at) % step for at in (tile.row, tile.column)]
+        part = blocks[0][:, start[0] :: step, start[1] :: step]
+        row, column = (tile.row + start[0]) // step, (tile.column + start[1]) // step
+        inside = slice(row, row + part.shape[1]), slice(column, column + part.shape[2])
+        image[:, *inside] = np.where(rule.mask(part), np.nan, part)
+
+    def nothing(_: None, __: None) -> None:
+        return None
+
+    fold_blocks([frame.source], measure, nothing, None, budget=frame.budget, bands=bands)
+    return image
 
 
 def _stretched(band: Floats) -> Floats:
@@ -110,7 +122,7 @@ def _largest(look: Look, step: int) -> Floats:
     columns = np.arange(0, info.columns, step)
     rows = []
     for row in range(0, info.rows, step):
-        mask = look.attention.mask(look.frame.scores[row : row + step])
+        mask = look.attention.shape(look.frame.scores[row : row + step])
         rows.append(np.maximum.reduceat(mask.max(axis=0), columns))
     shape = len(range(step // 2, info.rows, step)), len(range(step // 2, info.columns, step))
     return np.array(rows)[: shape[0], : shape[1]]

@@ -2,11 +2,12 @@
 
 A weight is a shape of the score s, the greatest score being 0, over the sum of all shapes:
 
-    softmax    exp(beta s)          Z = sum of shapes
-    sparsemax  max(s - t, 0)        beta = 1 / sum            (Martins and Astudillo 2016)
-    entmax15   max(s - t, 0)^2      beta = 2 / sqrt(sum)      (Peters, Niculae and Martins 2019)
+    softmax    exp(beta s)
+    sparsemax  max(1 + s / r, 0)      beta = 1 / (r sum)          (Martins and Astudillo 2016)
+    entmax15   max(1 + s / r, 0)^2    beta = 2 / (r sqrt(sum))    (Peters, Niculae, Martins 2019)
 
-so that each has one parameter. The spread is the effective sample size ESS = 1 / sum of weights^2
+so that each has one parameter: beta, or the reach r below which scores have no weight. The greatest
+score has the shape 1. The spread is the effective sample size ESS = 1 / sum of weights^2
 (Kish 1965), which bounds the largest weight by 1 / sqrt(ESS), as perplexity does not.
 """
 
@@ -64,7 +65,7 @@ class Attention:
         count: scores that are numbers.
         top: the greatest of them.
         beta: inverse temperature; 0 spreads evenly, infinity takes the greatest scores only.
-        threshold: t of the sparse norms, below 0.
+        reach: r of the sparse norms.
         total: sum of all shapes.
         ess: effective sample size.
         entropy: of the weights, in nats; its exponential is the perplexity.
@@ -75,7 +76,7 @@ class Attention:
     count: int
     top: float
     beta: float
-    threshold: float
+    reach: float
     total: float = 1.0
     ess: float = 1.0
     entropy: float = 0.0
@@ -85,20 +86,10 @@ class Attention:
         """The weights of scores, in the same shape."""
         return self.shape(scores) / self.total
 
-    def mask(self, scores: Floats) -> Floats:
-        """The weights over the largest one."""
-        return self.shape(scores) / self.peak
-
     @property
     def largest(self) -> float:
         """The largest weight."""
-        return self.peak / self.total
-
-    @property
-    def peak(self) -> float:
-        """The shape of the greatest score."""
-        sparse = self.norm in POWER and 0 < self.beta < math.inf
-        return (-self.threshold) ** POWER[self.norm] if sparse else 1.0
+        return 1 / self.total
 
     @property
     def floor(self) -> float:
@@ -106,10 +97,10 @@ class Attention:
         if self.beta == math.inf:
             return math.nextafter(self.top, -math.inf)
         sparse = self.norm in POWER and self.beta > 0
-        return self.top + self.threshold if sparse else -math.inf
+        return self.top - self.reach if sparse else -math.inf
 
     def shape(self, scores: Floats) -> Floats:
-        """Weights before they are divided by `total`; 0 for scores that are no numbers."""
+        """The weights over the largest one; 0 for scores that are no numbers."""
         with np.errstate(invalid="ignore"):
             known = scores > -np.inf  # False for NaN
             if self.beta == 0:
@@ -118,7 +109,7 @@ class Attention:
                 return (scores >= self.top).astype(np.float64)
             shifted = np.where(known, scores - self.top, -np.inf)
         if self.norm in POWER:
-            found: Floats = np.maximum(shifted - self.threshold, 0.0) ** POWER[self.norm]
+            found: Floats = np.maximum(1 + shifted / self.reach, 0.0) ** POWER[self.norm]
             return found
         return np.exp(self.beta * shifted)
 
@@ -178,7 +169,7 @@ def look(scores: Floats) -> Seen:
     """What the solution starts from.
 
     Raises:
-        DataError: a score is infinite.
+        DataError: a score is infinite, or too large to be squared.
     """
     count, top, ties, mean, squares = 0, -math.inf, 0, 0.0, 0.0
     for piece in pieces(scores):
@@ -191,7 +182,11 @@ def look(scores: Floats) -> Seen:
         middle = float(np.mean(piece))
         apart, count = middle - mean, count + new
         mean += apart * new / count
-        squares += float(np.sum((piece - middle) ** 2)) + apart**2 * new * (count - new) / count
+        with np.errstate(over="ignore"):
+            own_squares = float(np.sum((piece - middle) ** 2))
+        squares += own_squares + apart * apart * new * (count - new) / count
+    if not math.isfinite(squares):
+        raise DataError(f"scores as far apart as {top:g} are beyond measure: scale them down")
     return Seen(count, top, ties, mean, math.sqrt(squares / count) if count else 0.0)
 
 
@@ -208,10 +203,10 @@ def pieces(scores: Floats, above: float = -math.inf) -> Iterator[Floats]:
 
 def _at_size(scores: Floats, seen: Seen, target: float, norm: Norm) -> Attention:
     """The attention of that effective sample size."""
-    found = Attention(norm, seen.count, seen.top, 0.0, -math.inf)
+    found = Attention(norm, seen.count, seen.top, 0.0, math.inf)
     if target >= seen.count:
         return _noted(found, f"{target:g} pixels are all there are: the weights are even")
-    if seen.ties == seen.count:
+    if seen.ties == seen.count or seen.spread == 0:
         return _noted(found, "all scores are the same: the weights are even")
     if target <= seen.ties:
         alone = f"{seen.ties} pixels share the greatest score: they have all the weight"
@@ -219,16 +214,16 @@ def _at_size(scores: Floats, seen: Seen, target: float, norm: Norm) -> Attention
     if norm == "softmax":
         start = math.sqrt(math.log(seen.count / target)) / seen.spread
         beta = _solve(lambda b: _softmax_excess(scores, seen.top, b, target), start, rising=False)
-        return Attention(norm, seen.count, seen.top, beta, -math.inf)
+        return Attention(norm, seen.count, seen.top, beta, math.inf)
     power = POWER[norm]
     reach = _solve(
         lambda r: _sparse_excess(scores, seen.top, r, power, target), seen.spread, rising=True
     )
-    return Attention(norm, seen.count, seen.top, 1.0, -reach)
+    return Attention(norm, seen.count, seen.top, 1.0, reach)
 
 
 def _noted(found: Attention, note: str | None, beta: float = 0.0) -> Attention:
-    return Attention(found.norm, found.count, found.top, beta, found.threshold, note=note)
+    return Attention(found.norm, found.count, found.top, beta, found.reach, note=note)
 
 
 def _at_temperature(scores: Floats, seen: Seen, temperature: float, norm: Norm) -> Attention:
@@ -237,12 +232,12 @@ def _at_temperature(scores: Floats, seen: Seen, temperature: float, norm: Norm) 
         raise UsageError(f"temperature {temperature:g} is not a number above 0")
     beta = 1 / temperature
     if norm == "softmax":
-        return Attention(norm, seen.count, seen.top, beta, -math.inf)
+        return Attention(norm, seen.count, seen.top, beta, math.inf)
     power = POWER[norm]
-    # One weight is at most 1 and all together as many: so far reaches the threshold, and so near.
+    # A weight is at most 1 and all together are: so far the weights reach, and so near.
     furthest = power / beta
-    if seen.ties == seen.count:
-        return Attention(norm, seen.count, seen.top, 0.0, -math.inf)
+    if seen.ties == seen.count or seen.spread == 0:
+        return Attention(norm, seen.count, seen.top, 0.0, math.inf)
     nearest = furthest / seen.count ** (1 / power)
     reach = _solve(
         lambda r: _sum_excess(scores, seen.top, r, power, furthest),
@@ -250,7 +245,7 @@ def _at_temperature(scores: Floats, seen: Seen, temperature: float, norm: Norm) 
         rising=True,
         ends=(nearest * (1 - 1e-9), furthest * (1 + 1e-9)),
     )
-    return Attention(norm, seen.count, seen.top, beta, -reach)
+    return Attention(norm, seen.count, seen.top, beta, reach)
 
 
 Excess = Callable[[float], tuple[float, float]]
@@ -273,26 +268,25 @@ def _softmax_excess(scores: Floats, top: float, beta: float, target: float) -> t
 def _sparse_excess(
     scores: Floats, top: float, reach: float, power: int, target: float
 ) -> tuple[float, float]:
-    """ln(ESS / target) of thresholds `reach` below the greatest score; with p the power and
-    S_k = sum (s - t)^k, ESS = S_p^2 / S_2p."""
-    sums = _power_sums(scores, top, reach, (power - 1, power, 2 * power - 1, 2 * power))
-    before, own, middle, twice = sums
+    """ln(ESS / target): with p the power and S_k = sum (1 + s / r)^k, ESS = S_p^2 / S_2p."""
+    powers = power - 1, power, 2 * power - 1, 2 * power
+    before, own, middle, twice = _power_sums(scores, top, reach, powers)
     value = 2 * math.log(own) - math.log(twice) - math.log(target)
-    return value, 2 * power * reach * (before / own - middle / twice)
+    return value, 2 * power * (before / own - middle / twice)
 
 
 def _sum_excess(
     scores: Floats, top: float, reach: float, power: int, furthest: float
 ) -> tuple[float, float]:
-    """ln of the sum of weights: that of (s - t)^p is (p / beta)^p at the right threshold."""
+    """ln of the sum of weights, which are (r (1 + s / r) beta / p)^p."""
     before, own = _power_sums(scores, top, reach, (power - 1, power))
-    return math.log(own) - power * math.log(furthest), power * reach * before / own
+    return math.log(own) + power * math.log(reach / furthest), power * before / own
 
 
 def _power_sums(scores: Floats, top: float, reach: float, powers: tuple[int, ...]) -> list[float]:
     sums = np.zeros(len(powers))
     for piece in pieces(scores, top - reach):
-        height = piece - (top - reach)
+        height = 1 + (piece - top) / reach
         sums += [float(np.sum(height**power)) for power in powers]
     return [float(v) for v in sums]
 
@@ -340,7 +334,7 @@ def _totalled(scores: Floats, found: Attention) -> Attention:
     beta = found.beta
     if found.norm in POWER and 0 < beta < math.inf:
         power = POWER[found.norm]
-        beta = power / total ** (1 / power)
+        beta = power / (found.reach * total ** (1 / power))
     entropy = math.log(total) - logs / total
     return replace(found, beta=beta, total=total, ess=total**2 / squares, entropy=entropy)
 

@@ -74,7 +74,7 @@ def test_focus_is_the_effective_sample_size(
     np.testing.assert_allclose(alpha, REFERENCE[norm](s * found.beta), rtol=1e-8, atol=1e-12)
     assert abs(alpha.sum() - 1) < 1e-12
     assert found.largest == pytest.approx(alpha.max(), rel=1e-12)
-    assert found.mask(s).max() == 1
+    assert found.shape(s).max() == 1
 
 
 def test_the_softmax_of_a_focus_is_that_of_a_root_of_scipys(rng: np.random.Generator) -> None:
@@ -103,7 +103,7 @@ def test_nodata_has_no_weight_and_no_part_in_the_others(
 def test_shift_and_unit_of_scores_do_not_matter(norm: Any, rng: np.random.Generator) -> None:
     s = scores(rng)
     first = attention_weights(s, focus=100, norm=norm)
-    for other in (s + 5, s * 1e6, s * 1e-6 - 3e-6, -1e5 + s * 10):
+    for other in (s + 5, s * 1e6, s * 1e-6 - 3e-6, -1e5 + s * 10, s * 1e-150, s * 1e150):
         np.testing.assert_allclose(
             attention_weights(other, focus=100, norm=norm), first, rtol=1e-7, atol=1e-12
         )
@@ -148,6 +148,7 @@ def test_a_focus_that_cannot_be_had(norm: Any) -> None:
         ({"temperature": 1, "focus": 1}, UsageError, "give one of them"),
         ({"scores": [np.nan, -np.inf]}, DataError, "no score is a number"),
         ({"scores": [np.inf, 1.0]}, DataError, "a score is infinite"),
+        ({"scores": [1e300, 1.0, 2.0]}, DataError, "as far apart as 1e.300 are beyond measure"),
     ],
 )
 def test_what_cannot_serve(more: dict[str, Any], error: type[Exception], said: str) -> None:

@@ -18,7 +18,7 @@ from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import OutputOptions, create_cube
 from hsitool.tasks.anomaly_lines import causal_scores, local_scores
 from hsitool.tasks.pixels import Pixels, used_bands
-from hsitool.tasks.score_maps import refuse_outputs, score_info, write_scores
+from hsitool.tasks.score_maps import ScoreLines, refuse_outputs, score_info, write_scores
 from hsitool.tasks.stats import model_of
 
 
@@ -65,7 +65,9 @@ def anomaly(
     if settings.causal is not None:
         pixels = Pixels([source], [used_bands(source, settings.bands, budget)])
         with create_cube(path, made, source.layout, output) as sink:
-            causal_scores(pixels, settings.causal, settings.shrink, sink, budget, progress)
+            causal_scores(
+                pixels, settings.causal, settings.shrink, ScoreLines(sink), budget, progress
+            )
         return pixels.count
     model = model_of(
         source,
@@ -79,7 +81,7 @@ def anomaly(
     if settings.window is not None:
         parts = components(model, settings.rank, settings.shrink)
         with create_cube(path, made, source.layout, output) as sink:
-            local_scores(pixels, parts, settings.window, sink, budget, progress)
+            local_scores(pixels, parts, settings.window, ScoreLines(sink), budget, progress)
         return settings.rank
     background = model.background(settings.shrink)
     score = partial(rx, background=background)

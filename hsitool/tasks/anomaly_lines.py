@@ -16,8 +16,8 @@ from hsitool.maths.scene.local_rx import Components, local_rx, needed
 from hsitool.maths.scene.model import Shrink
 from hsitool.maths.scene.moments import Moments
 from hsitool.storage.raw import Block
-from hsitool.storage.writers import CubeWriter
 from hsitool.tasks.pixels import Pixels
+from hsitool.tasks.score_maps import ScoreLines
 from hsitool.tasks.stats import band_block
 
 Floats = NDArray[np.float64]
@@ -28,13 +28,16 @@ def local_scores(
     pixels: Pixels,
     parts: Components,
     window: tuple[int, int],
-    sink: CubeWriter,
+    sink: ScoreLines,
     budget: Budget,
     progress: Progress | None = None,
 ) -> None:
     """Write the scores of all pixels relative to the ring (guard, outer) around each.
 
     Components of as many lines as a window has are kept, so that the cube is read once.
+
+    Raises:
+        DataError: no pixel has a score.
     """
     info, rank = pixels.sources[0].info, len(parts.weights)
 
@@ -58,13 +61,14 @@ def local_scores(
         extra_bytes_per_pixel=3 * 8 * (rank + 1),
         progress=progress,
     )
+    sink.finish(pixels.sources[0])
 
 
 class _Rings:
     """Takes strips of components in their order; writes lines as soon as their rings are there."""
 
     def __init__(
-        self, info: CubeInfo, ridge: Floats, window: tuple[int, int], sink: CubeWriter, rank: int
+        self, info: CubeInfo, ridge: Floats, window: tuple[int, int], sink: ScoreLines, rank: int
     ) -> None:
         self._rows, self._ridge, self._sink = info.rows, ridge, sink
         self._guard, self._outer = window
@@ -84,7 +88,7 @@ class _Rings:
         window = self._guard, self._outer
         scores = local_rx(self._values[:, near], self._valid[near], *window, self._ridge)
         first = self._next - self._first - near.start
-        write_lines(self._sink, self._next, scores[first : first + ready - self._next])
+        self._sink.write(self._next, scores[first : first + ready - self._next])
         self._next = ready
         self._forget(needed(min(ready, self._rows - 1), self._rows, self._rows, self._outer).start)
 
@@ -103,14 +107,14 @@ def causal_scores(
     pixels: Pixels,
     training: int,
     shrink: Shrink,
-    sink: CubeWriter,
+    sink: ScoreLines,
     budget: Budget,
     progress: Progress | None = None,
 ) -> None:
     """Write the scores of every line relative to those before; of the first ones there are none.
 
     Raises:
-        DataError: the first lines do not give a covariance.
+        DataError: the first lines do not give a covariance, or no later one has data.
     """
     source, count = pixels.sources[0], pixels.count
     block = band_block(source, pixels.bands[0])
@@ -126,7 +130,7 @@ def causal_scores(
         return [(line, there, Moments.of(line[:, there])) for line, there in lines]
 
     def use(tile: Tile, lines: list[tuple[Floats, Flags, Moments]]) -> None:
-        write_lines(sink, tile.row, np.stack([detector(*line) for line in lines]))
+        sink.write(tile.row, np.stack([detector(*line) for line in lines]))
 
     scan_lines(
         pixels.sources,
@@ -137,11 +141,4 @@ def causal_scores(
         extra_bytes_per_pixel=8 * count + 8 * count * -(-count // source.info.columns),
         progress=progress,
     )
-
-
-def write_lines(sink: CubeWriter, row: int, scores: Floats) -> None:
-    """Write (lines, columns) of a raster of one band, from a row on."""
-    tile = Tile(row, 0, *scores.shape)
-    block = sink.block(tile)
-    block[0] = scores
-    sink.write(tile, block)
+    sink.finish(source)

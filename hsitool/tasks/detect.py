@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
+from hsitool.maths.scene import scores
 from hsitool.maths.scene.model import SceneModel, Shrink
-from hsitool.maths.scene.scores import (
-    Method,
-    sam,
-    score,
-    sid,
-)
+from hsitool.maths.scene.scores import Method
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.spectra import Spectrum
 from hsitool.storage.wavelengths import warn
@@ -27,7 +23,7 @@ from hsitool.tasks.pixels import Pixels, used_bands
 from hsitool.tasks.query import at_bands, name_bands
 from hsitool.tasks.ridge import shrinks_of
 from hsitool.tasks.score_maps import refuse_outputs, score_info, write_scores
-from hsitool.tasks.stats import model_of
+from hsitool.tasks.stats import fit_scene, stored_model
 
 Floats = NDArray[np.float64]
 
@@ -78,53 +74,41 @@ def detect(
     """
     budget = budget or Budget()
     refuse_outputs([path], output)
-    model = _model(source, settings, budget, progress)
-    used = used_bands(source, settings.bands, budget) if model is None else model.blocks[0].bands
+    stored = (
+        None if settings.model is None else stored_model(settings.model, source, settings.bands)
+    )
+    used = used_bands(source, settings.bands, budget) if stored is None else stored.blocks[0].bands
+    bands, wanted = _covered(source, targets, used)
+    pixels = Pixels([source], [bands])
+    if settings.method in PLAIN:
+        model = None
+    elif stored is not None:
+        model = stored.of_cube(0, bands)
+    else:
+        model = fit_scene(pixels, settings.background, budget, progress)
+    shrinks = _shrinks(pixels, wanted, model, settings, budget)
+    found = [Detection(target.name, *how) for target, how in zip(targets, shrinks, strict=True)]
+    names = [f"{settings.method} {target.name}" for target in targets]
+    made = score_info(source.info, names, "detect", source.path, _said(settings, found))
+    score = _scored(settings.method, wanted, model, found)
+    write_scores(pixels, path, made, score, output=output, budget=budget, progress=progress)
+    return found
+
+
+def _covered(
+    source: CubeReader, targets: Sequence[Spectrum], used: Sequence[int]
+) -> tuple[list[int], Floats]:
+    """The bands (from 0) that all targets cover, and the targets there: (bands, targets)."""
     found = np.array([at_bands(target, source.info, used) for target in targets]).T
     covered = [band for band in used if not np.isnan(found[band]).any()]
     if not covered:
         raise DataError(f"{source.path}: no band that is used is covered by all targets")
     if lacking := sorted(set(used) - set(covered)):
         warn(f"the target does not cover {name_bands(lacking, source.info)}: left out")
-    model = None if model is None else model.of_cube(0, covered)
-    wanted, pixels = found[covered], Pixels([source], [covered])
-    shrinks = _shrinks(pixels, wanted, model, settings, budget)
-    detections = [Detection(t.name, *how) for t, how in zip(targets, shrinks, strict=True)]
-    write_scores(
-        pixels,
-        path,
-        score_info(
-            source.info,
-            [f"{settings.method} {target.name}" for target in targets],
-            "detect",
-            source.path,
-            _said(settings, detections),
-        ),
-        _scored(settings.method, wanted, model, detections),
-        output=output,
-        budget=budget,
-        progress=progress,
-    )
-    return detections
+    return covered, found[covered]
 
 
-def _model(
-    source: CubeReader, settings: DetectSettings, budget: Budget, progress: Progress | None
-) -> SceneModel | None:
-    """What scores are relative to; None for methods that need none."""
-    if settings.method in PLAIN:
-        return None
-    return model_of(
-        source,
-        bands=settings.bands,
-        model=settings.model,
-        background=settings.background,
-        budget=budget,
-        progress=progress,
-    )
-
-
-PLAIN = {"sam": sam, "sid": sid}
+PLAIN = {"sam": scores.sam, "sid": scores.sid}
 """Methods that take spectra as they are."""
 
 
@@ -154,7 +138,7 @@ def _scored(
     def scored(spectra: Floats) -> Floats:
         found = np.empty((targets.shape[1], spectra.shape[1]))
         for shrink, members in groups.items():
-            found[members] = score(method, spectra, targets[:, members], backgrounds[shrink])
+            found[members] = scores.score(method, spectra, targets[:, members], backgrounds[shrink])
         return found
 
     return scored

@@ -12,9 +12,17 @@ from numpy.typing import DTypeLike, NDArray
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.blocks import Progress, map_blocks
 from hsitool.engine.plan import Budget
+from hsitool.errors import DataError
 from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.raw import Block
-from hsitool.storage.writers import OutputOptions, create_cube, output_paths, refuse_twins
+from hsitool.storage.readers import CubeReader
+from hsitool.storage.writers import (
+    CubeWriter,
+    OutputOptions,
+    create_cube,
+    output_paths,
+    refuse_twins,
+)
 from hsitool.tasks.pixels import Pixels
 from hsitool.tasks.provenance import with_step
 
@@ -80,8 +88,12 @@ def write_scores(
     budget: Budget,
     progress: Progress | None = None,
 ) -> None:
-    """Write `score` of (bands, pixels) spectra: (maps, pixels), NaN where a pixel is not valid."""
-    source = pixels.sources[0]
+    """Write `score` of (bands, pixels) spectra: (maps, pixels), NaN where a pixel is not valid.
+
+    Raises:
+        DataError: no pixel is.
+    """
+    source, scored = pixels.sources[0], list[int]()
 
     def kernel(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
         (out,) = outs
@@ -90,6 +102,7 @@ def write_scores(
             part = np.full((len(out), *piece.valid.shape), np.nan)
             if piece.valid.any():
                 part[:, piece.valid] = score(piece.chosen)
+                scored.append(1)
             out[:, piece.inside[0], piece.inside[1]] = part
         return outs
 
@@ -102,3 +115,34 @@ def write_scores(
             bands=pixels.read_bands,
             progress=progress,
         )
+        if not scored:
+            raise nothing_scored(source)
+
+
+class ScoreLines:
+    """Takes lines of scores in their order, and writes them to a raster of one band."""
+
+    def __init__(self, sink: CubeWriter) -> None:
+        self._sink, self._any = sink, False
+
+    def write(self, row: int, scores: Floats) -> None:
+        """Write (lines, columns), from a row on."""
+        tile = Tile(row, 0, *scores.shape)
+        block = self._sink.block(tile)
+        block[0] = scores
+        self._sink.write(tile, block)
+        self._any = self._any or bool(np.isfinite(scores).any())
+
+    def finish(self, source: CubeReader) -> None:
+        """Refuse a raster without any score.
+
+        Raises:
+            DataError: naming the cube.
+        """
+        if not self._any:
+            raise nothing_scored(source)
+
+
+def nothing_scored(source: CubeReader) -> DataError:
+    """Why there is no output."""
+    return DataError(f"{source.path}: no pixel with data in all used bands can be scored")

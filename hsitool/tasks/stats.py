@@ -197,14 +197,24 @@ def model_of(
         return scene_stats(
             [source], bands=bands, background=background, budget=budget, progress=progress
         )
-    loaded = load_model(model)
-    number = _matching(loaded, source, model)
+    return stored_model(model, source, bands)
+
+
+def stored_model(path: Path, source: CubeReader, bands: str | None = None) -> SceneModel:
+    """The model in a file, of one cube and some of its bands.
+
+    Raises:
+        UsageError: no such bands.
+        DataError: the file cannot be read, does not belong to such a cube, or lacks a band.
+    """
+    model = load_model(path)
+    number = _matching(model, source, path)
     if bands is None:
-        return loaded.of_cube(number)
+        return model.of_cube(number)
     wanted = sorted(set(find_bands(source.info, bands)))
-    if strange := [band for band in wanted if band not in loaded.blocks[number].bands]:
-        raise DataError(f"{model}: holds no band {strange[0] + 1}: leave it out of --bands")
-    return loaded.of_cube(number, wanted)
+    if strange := [band for band in wanted if band not in model.blocks[number].bands]:
+        raise DataError(f"{path}: holds no band {strange[0] + 1}: leave it out of --bands")
+    return model.of_cube(number, wanted)
 
 
 def _matching(model: SceneModel, source: CubeReader, path: Path) -> int:

@@ -227,3 +227,17 @@ def test_dependent_bands_and_few_pixels(folder: Path, scene: Any) -> None:
     for remedy in ("oas", "none"):
         answer = run("anomaly", few, "--shrink", remedy, "-o", f"{remedy}.tif")
         assert answer.code == (0 if remedy == "oas" else 3)
+
+
+def test_no_output_without_any_score(folder: Path, scene: Any) -> None:
+    done("stats", write(scene), "-o", "scene.npz")
+    nothing = np.full_like(scene, np.nan)
+    empty = write(nothing)
+    for words in (["--model", "scene.npz"], ["--model", "scene.npz", "--window", "3,9"]):
+        answer = run("anomaly", empty, *words)
+        assert (answer.code, answer.err.count("\n")) == (3, 1), answer.err
+        assert "can be scored" in answer.err
+    scene[:, 10:] = np.nan
+    answer = run("anomaly", write(scene), "--causal", 10)
+    assert answer.code == 3 and "can be scored" in answer.err
+    assert not Path("cube_anomaly.tif").exists()

@@ -212,3 +212,11 @@ def test_nothing_to_score(folder: Path, scene: Any) -> None:
     answer = run("detect", write("cube.tif", scene), "-t", "t.csv")
     assert (answer.code, answer.err.count("\n")) == (3, 1)
     assert "no pixel has data in all used bands" in answer.err
+    empty = np.full_like(scene, np.nan)
+    whole = np.nan_to_num(scene, nan=0.3)
+    whole[0] += np.random.default_rng(0).random(whole.shape[1:])
+    done("stats", write("whole.tif", whole), "-o", "scene.npz")
+    answer = run("detect", write("empty.tif", empty), "-t", "t.csv", "--model", "scene.npz")
+    assert (answer.code, answer.err.count("\n")) == (3, 1), answer.err
+    assert "can be scored" in answer.err
+    assert not Path("empty_detect.tif").exists()

@@ -21,9 +21,9 @@ from hsitool.maths.attention.context import Blocks, Context, Gathered, context, 
 from hsitool.maths.attention.weights import Attention
 from hsitool.maths.scene.model import chosen
 from hsitool.maths.scene.scores import sam
-from hsitool.storage.atomic import PartFolder, require_space, told_of
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
+from hsitool.storage.scratch import scratch_array
 from hsitool.tasks.attend_scores import Likeness, Scoring
 from hsitool.tasks.pixels import Piece, Pixels
 
@@ -227,11 +227,5 @@ def open_frame(
         left = replace(budget, memory=budget.memory - size)
         yield Frame(source, pixels, np.full(shape, np.nan), left, progress)
         return
-    folder = PartFolder(target)
-    try:
-        with told_of(target):
-            require_space(target, size)
-            scores = np.memmap(folder.path / "scores", np.float64, "w+", shape=shape)
+    with scratch_array(target, shape) as scores:
         yield Frame(source, pixels, scores, budget, progress)
-    finally:
-        folder.discard()

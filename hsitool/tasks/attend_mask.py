@@ -98,6 +98,7 @@ def provenance(look: Look, settings: MaskSettings) -> dict[str, Any]:
     query, attention = look.query, look.attention
     return {
         "query": None if query is None else query.name,
+        "query_scale": None if query is None or query.scale == 1 else query.scale,
         "score": settings.score,
         "focus": settings.focus or (None if settings.temperature else "1%"),
         "temperature": settings.temperature,

@@ -48,12 +48,14 @@ class Query:
         values: (bands,) physical values.
         bands: of the cube, from 0.
         pixel: row and column where it was taken from one pixel of the cube.
+        scale: factor that the values have been multiplied by.
     """
 
     name: str
     values: Floats
     bands: list[int]
     pixel: tuple[int, int] | None = None
+    scale: float = 1.0
 
 
 def find_query(source: CubeReader, asked: Asked, used: Sequence[int]) -> Query:
@@ -75,7 +77,7 @@ def find_query(source: CubeReader, asked: Asked, used: Sequence[int]) -> Query:
         lacking = [band for band in used if np.isnan(values[band])]
         named = name_bands(lacking, source.info)
         warn(f"query '{spectrum.name}' does not cover {named}: left out")
-    return Query(spectrum.name, values[there], there)
+    return Query(spectrum.name, values[there], there, scale=asked.scale)
 
 
 def _of_place(source: CubeReader, place: Place, used: Sequence[int]) -> Query:

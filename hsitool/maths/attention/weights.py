@@ -45,8 +45,8 @@ def attention_weights(
 ) -> Floats:
     """The weights of scores of any shape; 0 where a score is NaN or -inf, which are left out.
 
-    `focus` is the effective sample size, as a number of pixels or "1%" of those with a score
-    (the default); `temperature` is 1 / beta, in the scores' own unit, and takes its place.
+    `focus` is the effective sample size, as a number of pixels or as a share, "1%" or 0.01, of
+    those with a score (the default is 1%); `temperature` is 1 / beta, in the scores' own unit, and takes its place.
 
     Raises:
         UsageError: no such norm, focus or temperature, or both of these.
@@ -139,7 +139,7 @@ def focus_on(
 
 
 def pixels_of(focus: float | str, count: int) -> float:
-    """The number of pixels, at least 1, that a focus such as `1%` or `500` means.
+    """The number of pixels, at least 1, that a focus such as `1%`, `0.01` or `500` means.
 
     Raises:
         UsageError: no such focus.
@@ -151,7 +151,8 @@ def pixels_of(focus: float | str, count: int) -> float:
         number = math.nan
     if not (0 < number < math.inf) or (text.endswith("%") and number > 100):
         raise UsageError(f"focus '{text}' is no number of pixels and no percentage, as 500 or 1%")
-    return max(1.0, number / 100 * count) if text.endswith("%") else max(1.0, number)
+    share = number / 100 if text.endswith("%") else number if number < 1 else None
+    return number if share is None else max(1.0, share * count)
 
 
 @dataclass(frozen=True)

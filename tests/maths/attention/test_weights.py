@@ -60,12 +60,12 @@ def test_softmax_keeps_its_relative_digits(rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("focus", [2, 40, "1%", 1500, "99%"])
+@pytest.mark.parametrize("focus", [2, 40, "1%", 0.05, 1500, "99%"])
 def test_focus_is_the_effective_sample_size(
     norm: Any, focus: float | str, rng: np.random.Generator
 ) -> None:
     s = scores(rng)
-    target = {"1%": 40, "99%": 3960}.get(str(focus), focus)
+    target = {"1%": 40, "99%": 3960, "0.05": 200}.get(str(focus), focus)
     found = focus_on(s, focus=focus, norm=norm)
     alpha = found.weights(s)
     assert ess(alpha) == pytest.approx(target, rel=1e-6)

@@ -46,7 +46,8 @@ def attention_weights(
     """The weights of scores of any shape; 0 where a score is NaN or -inf, which are left out.
 
     `focus` is the effective sample size, as a number of pixels or as a share, "1%" or 0.01, of
-    those with a score (the default is 1%); `temperature` is 1 / beta, in the scores' own unit, and takes its place.
+    those with a score (the default is 1%); `temperature` is 1 / beta, in the scores' own unit, and
+    takes its place.
 
     Raises:
         UsageError: no such norm, focus or temperature, or both of these.

@@ -25,6 +25,14 @@ camera = typer.Typer(
 )
 app.add_typer(camera)
 
+attend = typer.Typer(
+    name="attend",
+    help="Attention over a cube: where it looks, and what it sees there.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(attend)
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:

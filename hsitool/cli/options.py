@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hsitool.engine.plan import Budget
     from hsitool.storage.readers import CubeReader
     from hsitool.storage.writers import OutputOptions
+    from hsitool.tasks.stats import Shrink
 
 
 class FormatName(StrEnum):
@@ -97,6 +98,42 @@ DeviceOption = Annotated[
         help="Where to compute; auto: on a GPU where there is one.",
     ),
 ]
+BandsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bands",
+        metavar="LIST",
+        help="Bands to use, as 10:50,680nm; by default all good ones that have data.",
+        show_default=False,
+    ),
+]
+BackgroundFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--background",
+        metavar="ROI|MASK",
+        help="Fit the model to these pixels: polygons (GeoJSON) or a mask raster.",
+        show_default=False,
+    ),
+]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="SCENE.npz",
+        help="A model of hsitool stats; by default one is fitted to the cube.",
+        show_default=False,
+    ),
+]
+ShrinkOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shrink",
+        metavar="noise[=K]|oas|none",
+        help="What holds the covariance up: K noise variances, shrinkage, or nothing.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, warnings or notes.")]
 
@@ -160,6 +197,31 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise UsageError(f"--co '{text}' is not KEY=VALUE, as in --co TILED=YES")
     return key, value
+
+
+def shrink_of(text: str) -> Shrink:
+    """What `--shrink` asks for.
+
+    Raises:
+        UsageError: neither noise, noise=K with K above 0, oas nor none.
+    """
+    from hsitool.tasks.stats import Shrink
+
+    kind, equals, ridge = text.partition("=")
+    if text == "oas":
+        return Shrink("oas")
+    if text == "none":
+        return Shrink("none")
+    if kind == "noise" and (not equals or 0 < (number := _number(ridge)) < math.inf):
+        return Shrink("noise", number) if equals else Shrink()
+    raise UsageError(f"--shrink '{text}' is none of noise, noise=K (K above 0), oas and none")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def open_source(cube: Path, data: Path | None, wavelengths: Path | None) -> CubeReader:

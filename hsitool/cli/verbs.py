@@ -1,6 +1,8 @@
 """The application with all its verbs, which register as they are imported."""
 
 from hsitool.cli import (  # noqa: F401
+    anomaly,
+    attend_mask,
     band,
     calib,
     camera_board,
@@ -9,10 +11,12 @@ from hsitool.cli import (  # noqa: F401
     camera_explain,
     camera_simulate,
     convert,
+    detect,
     diff,
     info,
     smooth,
     spectrum,
+    stats,
     tune,
     undistort,
 )

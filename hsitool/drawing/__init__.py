@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,13 +64,26 @@ def new_figure(width: float = 11, height: float = 4.5) -> Figure:
 
 def save_picture(figure: Figure, path: Path, overwrite: bool, dpi: float = 150) -> None:
     """Write the picture whole or not at all; `dpi` matters to pixels only."""
+    with picture_file(path, overwrite, dpi) as save:
+        save(figure)
+
+
+@contextmanager
+def picture_file(
+    path: Path, overwrite: bool, dpi: float = 150
+) -> Iterator[Callable[[Figure], None]]:
+    """A picture that takes its name at the end; what is given saves a figure into it."""
     target = Path(os.path.realpath(path))
     refuse_existing([target], overwrite)
     folder = PartFolder(target)
-    try:
-        part = folder.path / f"picture{path.suffix.lower()}"
+    part = folder.path / f"picture{path.suffix.lower()}"
+
+    def save(figure: Figure) -> None:
         with told_of(target):
             figure.savefig(part, dpi=dpi, metadata=UNDATED[path.suffix.lower()])
+
+    try:
+        yield save
         folder.commit([(part, target)])
     except BaseException:
         folder.discard()

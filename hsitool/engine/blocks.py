@@ -80,12 +80,13 @@ def fold_blocks(
     budget: Budget,
     bands: Sequence[int] | None = None,
     extra_bytes_per_pixel: int = 0,
+    wanted: Callable[[Tile], bool] | None = None,
     progress: Progress | None = None,
 ) -> R:
     """Merge `measure(tile, blocks)` of the blocks of all `sources`, in reading order, into `start`.
 
     `extra_bytes_per_pixel` is what `measure` itself needs. It is called from several threads at
-    once, `merge` from one.
+    once, `merge` from one. Tiles that are not `wanted` are not read.
     """
     per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
     layouts = [source.layout for source in sources]
@@ -95,12 +96,43 @@ def fold_blocks(
         return measure(tile, blocks)
 
     result = start
-    with _Pipeline(sources, plan, compute, bands, (), budget) as pipeline:
+    tiles = [tile for tile in plan if wanted is None or wanted(tile)]
+    with _Pipeline(sources, plan, compute, bands, (), budget, tiles=tiles) as pipeline:
         for done, (_, value) in enumerate(pipeline, 1):
             result = merge(result, value)
             if progress is not None:
-                progress(done, len(plan))
+                progress(done, len(tiles))
     return result
+
+
+def scan_lines(
+    sources: Sequence[CubeReader],
+    measure: Callable[[Tile, Sequence[Block]], T],
+    use: Callable[[Tile, T], None],
+    *,
+    budget: Budget,
+    bands: Sequence[int] | None = None,
+    extra_bytes_per_pixel: int = 0,
+    progress: Progress | None = None,
+) -> None:
+    """Call `use(tile, measure(tile, blocks))` line by line: tiles are whole lines of the image.
+
+    `measure` is called from several threads at once, `use` from one and in the order of the lines,
+    so that it may hang on those before and write results as it goes.
+    """
+    per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
+    layouts = [source.layout for source in sources]
+    whole = sources[0].info.whole
+    plan = plan_tiles(whole, per_pixel, layouts, (), budget, whole_lines=True)
+
+    def compute(tile: Tile, blocks: Sequence[Block], _: Sequence[Bytes]) -> T:
+        return measure(tile, blocks)
+
+    with _Pipeline(sources, plan, compute, bands, (), budget) as pipeline:
+        for done, (tile, value) in enumerate(pipeline, 1):
+            use(tile, value)
+            if progress is not None:
+                progress(done, len(plan))
 
 
 ONE = Tile(0, 0, 1, 1)
@@ -125,12 +157,14 @@ class _Pipeline(Generic[T]):
         spare_bytes: Sequence[int],
         budget: Budget,
         memory: Memory = pageable,
+        tiles: Sequence[Tile] | None = None,
     ) -> None:
-        self._sources, self._plan, self._compute, self._bands = sources, plan, compute, bands
+        self._sources, self._compute, self._bands = sources, compute, bands
+        self._tiles = list(plan) if tiles is None else tiles
         read_bytes = _read_bytes(sources, plan.largest, bands)
         self._slots = [
             (list(map(memory, read_bytes)), list(map(memory, spare_bytes)))
-            for _ in range(min(plan.slots, len(plan)))
+            for _ in range(min(plan.slots, len(self._tiles)))
         ]
         self._readers = ThreadPoolExecutor(plan.readers, "read")
         self._workers = ThreadPoolExecutor(budget.workers, "compute")
@@ -144,7 +178,7 @@ class _Pipeline(Generic[T]):
 
     def __iter__(self) -> Iterator[tuple[Tile, T]]:
         free, running = deque(self._slots), deque[tuple[Tile, Slot, Future[T]]]()
-        for tile in self._plan:
+        for tile in self._tiles:
             if not free:
                 yield from self._finished(running, free)
             slot = free.popleft()

@@ -29,10 +29,14 @@ def _cores() -> int:
 
 @dataclass(frozen=True)
 class Budget:
-    """Memory of the whole process in bytes, and how many blocks are computed at once."""
+    """Memory of the whole process in bytes, and how many blocks are computed at once.
+
+    Of the memory, `reserved` bytes are for what a verb holds beside blocks.
+    """
 
     memory: int = 512 * 10**6
     workers: int = field(default_factory=_cores)
+    reserved: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,10 @@ def plan_tiles(
     inputs: Sequence[Layout],
     outputs: Sequence[Layout],
     budget: Budget,
+    *,
+    whole_lines: bool = False,
 ) -> Plan:
-    """Tiles of `window` made of whole blocks of all files.
+    """Tiles of `window` made of whole blocks of all files, or of whole lines of the window.
 
     `bytes_per_pixel` is what one pixel takes in all buffers of a slot. Packed files are taken by
     whole blocks, so that none is unpacked twice, unless a row of blocks of all bands is too large
@@ -90,8 +96,8 @@ def plan_tiles(
     packed = [layout for layout in layouts if not layout.raw]
     height = math.lcm(*(layout.block_rows for layout in packed))
     tiled = [layout.block_columns for layout in layouts if layout.block_columns < window.width]
-    width = math.lcm(*tiled) if tiled else window.column + window.width
-    room = budget.memory - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
+    width = math.lcm(*tiled) if tiled and not whole_lines else window.column + window.width
+    room = budget.memory - budget.reserved - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
     readers = 1
     if unpacked := sum(layout.unpacked_bytes for layout in inputs):
         readers = max(1, min(budget.workers, room // 2 // unpacked))

@@ -99,3 +99,26 @@ def from_lonlat(crs: str, lon: float, lat: float) -> tuple[float, float]:
 
     xs, ys = transform("EPSG:4326", rasterio.crs.CRS.from_wkt(crs), [lon], [lat])
     return float(xs[0]), float(ys[0])
+
+
+def is_projected(crs: str) -> bool:
+    """Whether a reference system (WKT) has coordinates in a plane."""
+    return bool(rasterio.crs.CRS.from_wkt(crs).is_projected)
+
+
+def polygons_between(system: str, crs: str, shapes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """GeoJSON geometries from a system that a user names into a reference system (WKT).
+
+    Raises:
+        one of GDAL_ERRORS
+    """
+    from rasterio.warp import transform_geom
+
+    own = rasterio.crs.CRS.from_user_input(system)
+    return list(transform_geom(own, rasterio.crs.CRS.from_wkt(crs), shapes))
+
+
+def metres_per_unit(crs: str) -> float | None:
+    """The length of a projected reference system's unit; None of others."""
+    system = rasterio.crs.CRS.from_wkt(crs)
+    return float(system.linear_units_factor[1]) if system.is_projected else None

@@ -177,8 +177,9 @@ def apply(dataset: Any, info: CubeInfo, record: str | None) -> None:
     from rasterio.enums import ColorInterp
 
     georeference.apply(dataset, info)
-    records = {} if record is None else {RECORD_NAMESPACE: {RECORD_KEY: record}}
-    for space, tags in {**info.tags, "ENVI": _envi_items(info), **records}.items():
+    own = dict(info.tags.get(RECORD_NAMESPACE, {}))
+    own |= {} if record is None else {RECORD_KEY: record}
+    for space, tags in {**info.tags, "ENVI": _envi_items(info), RECORD_NAMESPACE: own}.items():
         dataset.update_tags(ns=space or None, **tags)
     color = info.color and [ColorInterp[name] for name in info.color]
     items: dict[str, Any] = {"descriptions": info.names, "units": info.units, "colorinterp": color}

@@ -68,6 +68,15 @@ def test_undistort_stays_within_a_small_budget(tmp_path: Path) -> None:
     assert 0 < float(row[-2]) <= 230
 
 
+def test_scene_speed(tmp_path: Path) -> None:
+    table = benchmark("scene_speed", *TINY, "--folder", tmp_path, "--layouts", "envi-bip")
+    assert [row[:2] for row in table] == [
+        ["envi-bip", v] for v in ("stats", "anomaly", "attend mask")
+    ]
+    assert all(float(row[4]) > 0 and float(row[7]) > 0 for row in table)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("layout", "verbs", "gigabytes", "budget"),
     [
@@ -120,3 +129,8 @@ def test_several_outputs_and_gaps_keep_their_limits(layout: str) -> None:
 @pytest.mark.parametrize("layout", PLAIN)
 def test_undistort_of_4_gb_keeps_its_limits(layout: str) -> None:
     assert benchmark("undistort_speed", "--layouts", layout, limits=True)
+
+
+@pytest.mark.slow
+def test_scene_models_keep_pace_with_a_script_in_memory() -> None:
+    assert benchmark("scene_speed", limits=True)

@@ -15,7 +15,7 @@ import pytest
 from says import pixels
 
 from hsitool.cube import CubeInfo, Tile
-from hsitool.engine.blocks import fold_blocks, map_blocks
+from hsitool.engine.blocks import fold_blocks, map_blocks, scan_lines
 from hsitool.engine.plan import PACKED_BYTES, PROCESS_BYTES, Budget
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, as_block
@@ -297,3 +297,31 @@ def test_results_do_not_depend_on_threads_and_memory(name: str, tmp_path: Path) 
             results.append(target.read_bytes())
     assert results[1:] == results[:1] * 3
     assert max(counts) > 1
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("workers", [1, 4])
+def test_lines_come_whole_and_in_order(
+    name: str, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hsitool.engine.plan.TILE_BYTES", 6_000)
+    cube = cubes.spectra(BANDS, ROWS, COLUMNS, "int16")
+    lines: list[Any] = []
+    tiles: list[tuple[int, int]] = []
+
+    def use(tile: Tile, block: Any) -> None:
+        assert (tile.row, tile.column, tile.width) == (len(lines), 0, COLUMNS)
+        lines.extend(np.moveaxis(block, 1, 0))
+
+    with open_cube(make(tmp_path, name, cube)) as source:
+        scan_lines(
+            [source],
+            lambda _, blocks: blocks[0].copy(),
+            use,
+            budget=Budget(workers=workers),
+            bands=[3, 7],
+            progress=lambda done, total: tiles.append((done, total)),
+        )
+    np.testing.assert_array_equal(np.stack(lines, axis=1), cube[[3, 7]])
+    assert tiles[-1] == (len(tiles), len(tiles))
+    assert len(tiles) > 1

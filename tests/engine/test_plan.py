@@ -35,7 +35,8 @@ def made_by_chance(rng: np.random.Generator) -> tuple[Tile, int, list[Layout], B
         columns = int(2 ** rng.integers(4, 7)) if rng.integers(2) else row + column + 500
         layouts.append(layout(rows, columns, raw=raw))
     room = int(10 ** rng.uniform(4, 8))
-    budget = Budget(reserved(layouts) + room, int(rng.integers(1, 9)))
+    aside = int(rng.integers(0, 2)) * 10**7
+    budget = Budget(reserved(layouts) + room + aside, int(rng.integers(1, 9)), aside)
     return Tile(row, column, height, width), int(rng.integers(1, 2000)), layouts, budget
 
 
@@ -49,7 +50,7 @@ def test_any_plan_covers_its_window_once_within_the_budget(seed: int) -> None:
             warnings.simplefilter("ignore", HsitoolWarning)
             plan = plan_tiles(window, pixel, layouts[:1], layouts[1:], budget)
     except UsageError as error:
-        assert width * pixel > budget.memory - reserved(layouts)
+        assert width * pixel > budget.memory - budget.reserved - reserved(layouts)
         assert "--max-memory" in str(error)
         return
     tiles = list(plan)
@@ -63,7 +64,9 @@ def test_any_plan_covers_its_window_once_within_the_budget(seed: int) -> None:
     np.testing.assert_array_equal(count, inside)
     assert len(plan) == len(tiles)
     assert plan.slots >= 1
-    assert plan.slots * plan.largest.pixels * pixel <= budget.memory - reserved(layouts)
+    assert plan.slots * plan.largest.pixels * pixel <= budget.memory - budget.reserved - reserved(
+        layouts
+    )
     assert [(t.row, t.column) for t in tiles] == sorted((t.row, t.column) for t in tiles)
 
 
@@ -75,7 +78,7 @@ def test_tiles_are_made_of_whole_packed_blocks_where_they_fit(seed: int) -> None
     width = math.lcm(*(one.block_columns for one in layouts if one.block_columns < window.width))
     width = width if width > 1 else window.width
     unit = min(rows, window.height) * min(width, window.width) * pixel
-    if unit > budget.memory - reserved(layouts):
+    if unit > budget.memory - budget.reserved - reserved(layouts):
         return
     for tile in plan_tiles(window, pixel, layouts[:1], layouts[1:], budget):
         assert tile.row in (window.row, tile.row // rows * rows)

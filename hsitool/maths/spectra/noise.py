@@ -88,7 +88,21 @@ def estimate_noise(spectra: Floats, adjacent: Floats, segments: Sequence[range])
         adjacent: (pixels, bands) the spectra of the pixels beside them.
         segments: ranges of bands that follow each other; together they are all bands.
     """
-    found = _regress(spectra, adjacent, segments)
+    both = np.hstack([spectra, adjacent]).T
+    both = both - both.mean(axis=1, keepdims=True)
+    return noise_of_pairs(both @ both.T, len(spectra), segments)
+
+
+def noise_of_pairs(scatter: Floats, pixels: int, segments: Sequence[range]) -> SceneNoise:
+    """The same from sums, which can be had of any number of pixels.
+
+    Args:
+        scatter: (2 bands, 2 bands) sums of products of the deviations from their means, of the
+            spectra stacked on those beside them.
+        pixels: how many were added, more than `REGRESSORS`.
+        segments: as in `estimate_noise`.
+    """
+    found = _regress(scatter, pixels, segments)
     best = Correlation()
     for step, reach in ((10, 9), (4, 2)):
         best = min(_near(best, step, reach), key=lambda tried: _misfit(found, tried))
@@ -127,25 +141,34 @@ class _Residuals:
     segments: Integers
 
 
-def _regress(spectra: Floats, adjacent: Floats, segments: Sequence[range]) -> _Residuals:
-    """Least squares of every band, with a constant."""
-    pixels, count = spectra.shape
-    y, beside = spectra - spectra.mean(axis=0), adjacent - adjacent.mean(axis=0)
+def _regress(scatter: Floats, pixels: int, segments: Sequence[range]) -> _Residuals:
+    """Least squares of every band, with a constant, by the normal equations."""
+    count = len(scatter) // 2
     bands, own = np.repeat(np.arange(count)[:, None], 3, axis=1), np.zeros(count)
-    weights, residuals = np.zeros((count, 3)), np.empty_like(y)
+    weights, residual = np.zeros((count, 3)), np.eye(count, 2 * count)
     weights[:, 0] = 1.0
     for segment in segments:
         for band in segment:
             near = _neighbours(band, segment)
-            regressors = np.column_stack([y[:, near], beside[:, band]])
-            fit = np.linalg.lstsq(regressors, y[:, band], rcond=None)[0]
+            fit = _fit(scatter, band, [*near, count + band])
             bands[band, 1 : 1 + len(near)], own[band] = near, fit[-1]
             weights[band, 1 : 1 + len(near)] = -fit[:-1]
-            residuals[:, band] = y[:, band] - regressors @ fit
-    products = (np.sum(a * b, axis=1) for a, b in (_lagged(residuals.T, k) for k in (0, *LAGS)))
-    covariance = tuple(product / (pixels - REGRESSORS) for product in products)
+            residual[band, [*near, count + band]] = -fit
+    left = residual @ scatter @ residual.T / (pixels - REGRESSORS)
+    covariance = tuple(np.diagonal(left, k).copy() for k in (0, *LAGS))
+    np.maximum(covariance[0], 0.0, out=covariance[0])  # rounding, where nothing is left
     numbers = np.concatenate([np.full(len(s), k) for k, s in enumerate(segments)])
     return _Residuals(bands, weights, own, covariance, numbers)
+
+
+def _fit(scatter: Floats, band: int, regressors: Sequence[int]) -> Floats:
+    """The coefficients of the regressors, each scaled to 1 while they are solved for."""
+    size: Floats = np.sqrt(scatter.diagonal()[list(regressors)])
+    inverse: Floats = np.where(size > 0, 1 / np.where(size > 0, size, 1.0), 0.0)
+    normal = inverse[:, None] * scatter[np.ix_(regressors, regressors)] * inverse
+    right = inverse * scatter[regressors, band]
+    fit: Floats = inverse * np.linalg.lstsq(normal, right, rcond=None)[0]
+    return fit
 
 
 def _lagged(values: Any, lag: int) -> tuple[Any, Any]:

@@ -1,0 +1,1 @@
+"""Attention: scores of pixels into weights, and what the weights gather."""

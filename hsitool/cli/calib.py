@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hsitool.cli import calib_bands as by_band
 from hsitool.cli import calib_options as given
 from hsitool.cli.app import app
 from hsitool.cli.calib_options import (
@@ -15,12 +18,26 @@ from hsitool.cli.calib_options import (
     ScannerName,
     TargetName,
 )
-from hsitool.cli.options import Json, Overwrite, Quiet, Threads, note, progress_bar
+from hsitool.cli.options import (
+    DEFAULT_MEMORY,
+    Json,
+    MaxMemory,
+    Overwrite,
+    Quiet,
+    Threads,
+    WavelengthsFile,
+    note,
+    progress_bar,
+)
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
-    from hsitool.tasks.calib import CalibrationRun
-    from hsitool.tasks.calib_inputs import Corners
+    from hsitool.tasks.calib import CalibrationRun, CalibSettings
+    from hsitool.tasks.calib_bands import BandsRun
+    from hsitool.tasks.calib_inputs import Corners, Source
+
+Outputs = tuple[Path | None, Path | None, Path | None, Path | None, Path | None]
+"""Camera file, report, corners, table of bands, plot."""
 
 
 @app.command(
@@ -49,6 +66,13 @@ def calib(
     corners: given.CornersFile = None,
     points: given.PointsFile = None,
     size: given.SizeOption = None,
+    bands: by_band.BandsOption = None,
+    ref_band: by_band.RefBand = "auto",
+    dk1: by_band.RadialOption = by_band.RadialName.auto,
+    mosaic: by_band.MosaicOption = None,
+    wavelengths: WavelengthsFile = None,
+    band_shift: by_band.BandShiftFile = None,
+    plot: by_band.PlotOption = None,
     output: given.CameraFile = None,
     single_f: given.SingleF = False,
     report: given.ReportOption = None,
@@ -56,6 +80,7 @@ def calib(
     require: given.RequireOption = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
+    max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
@@ -64,10 +89,9 @@ def calib(
     The answer is a verdict with its interval, then a table. The board can be freed of the
     assumption that it was printed to scale, which is the usual reason for two.
     """
-    from hsitool.storage.corners import write_corners
     from hsitool.tasks import calib as task
     from hsitool.tasks import calib_words as words
-    from hsitool.tasks.calib_inputs import Source, read_source, recipe_of
+    from hsitool.tasks.calib_inputs import Source, recipe_of
 
     task.refuse_scanner(scanner.value)
     relative, edge_px = words.tolerance(tol)
@@ -83,7 +107,12 @@ def calib(
         sensor_mm=None if sensor is None else words.sensor_mm(sensor),
     )
     inputs, kept = _inputs(images, corners)
-    _check_outputs(output, report, kept, overwrite)
+    options = by_band.BandOptions(
+        bands, ref_band, dk1, mosaic, wavelengths, band_shift, plot, max_memory
+    )
+    options.require_bands()
+    _check_outputs((output, report, kept, band_shift, plot), overwrite)
+    options.check_outputs(overwrite)
     square_mm = None if square is None else words.length_mm(square, "--square")
     source = Source(
         tuple(inputs),
@@ -95,14 +124,17 @@ def calib(
         None if size is None else words.image_size(size),
         threads,
     )
-    with progress_bar("calib", quiet) as progress:
-        found = read_source(source, progress)
-    if kept is not None:
-        write_corners(kept, found.views, overwrite=overwrite)
-    run = task.calibrate_corners(found, settings)
-    _tell(run, found, quiet)
-    _write(run, output, report, single=single_f, overwrite=overwrite, quiet=quiet)
-    _answer(run, single_f, as_json)
+    by_bands: BandsRun | None = None
+    if bands is not None:
+        by_bands = by_band.calibrate(
+            source, settings, options, kept, quiet=quiet, overwrite=overwrite
+        )
+        run = by_bands.run
+    else:
+        run = _calibrated(source, settings, kept, quiet=quiet, overwrite=overwrite)
+    record = _recorder(run, by_bands, single_f)
+    _write(run, by_bands, output, report, record, overwrite=overwrite, quiet=quiet)
+    _answer(run, by_bands, record if as_json else None)
     failed = task.failed_gates(run, max_rms, None if require is None else require.value)
     for line in failed:
         note(line, False)
@@ -118,13 +150,29 @@ def _inputs(images: list[Path] | None, corners: Path | None) -> tuple[list[Path]
     return [corners], None
 
 
-def _check_outputs(
-    output: Path | None, report: Path | None, kept: Path | None, overwrite: bool
-) -> None:
+def _calibrated(
+    source: Source, settings: CalibSettings, kept: Path | None, *, quiet: bool, overwrite: bool
+) -> CalibrationRun:
+    """The calibration of one camera, with its notes."""
+    from hsitool.storage.corners import write_corners
+    from hsitool.tasks import calib as task
+    from hsitool.tasks.calib_inputs import read_source
+
+    with progress_bar("calib", quiet) as progress:
+        found = read_source(source, progress)
+    if kept is not None:
+        write_corners(kept, found.views, overwrite=overwrite)
+    run = task.calibrate_corners(found, settings)
+    _tell(run, found, quiet)
+    return run
+
+
+def _check_outputs(paths: Outputs, overwrite: bool) -> None:
     """Refuse before the work what could not be written after it."""
     from hsitool.storage.atomic import refuse_existing
     from hsitool.storage.camera_files import check_camera_file
 
+    output, report, kept, *_ = paths
     if output is not None:
         check_camera_file(output, overwrite)
     if report is not None:
@@ -133,7 +181,7 @@ def _check_outputs(
         check_report(report, overwrite)
     if kept is not None:
         refuse_existing([kept], overwrite)
-    named = [path.resolve() for path in (output, report, kept) if path is not None]
+    named = [path.resolve() for path in paths if path is not None]
     if len(set(named)) < len(named):
         raise UsageError("two outputs have the same name: give each its own")
 
@@ -148,37 +196,54 @@ def _tell(run: CalibrationRun, corners: Corners, quiet: bool) -> None:
     note(f"calibrated in {run.seconds:.2f} s", quiet)
 
 
+def _recorder(
+    run: CalibrationRun, by_bands: BandsRun | None, single: bool
+) -> Callable[[], dict[str, Any]]:
+    """What makes the object that `--json` prints and `-o camera.json` holds."""
+    if by_bands is not None:
+        from hsitool.tasks.band_summary import bands_record
+
+        return partial(bands_record, by_bands, single=single)
+    from hsitool.tasks.calib_record import calibration_record
+
+    return partial(calibration_record, run, single=single)
+
+
 def _write(
     run: CalibrationRun,
+    by_bands: BandsRun | None,
     output: Path | None,
     report: Path | None,
+    record: Callable[[], dict[str, Any]],
     *,
-    single: bool,
     overwrite: bool,
     quiet: bool,
 ) -> None:
     """The camera file and the report."""
     if output is not None:
         from hsitool.storage.camera_files import left_out, write_camera
-        from hsitool.tasks.calib_record import calibration_record
 
-        write_camera(output, calibration_record(run, single=single), overwrite=overwrite)
+        write_camera(output, record(), overwrite=overwrite)
         if (told := left_out(output)) is not None:
             note(told, quiet)
     if report is not None:
         from hsitool.drawing.calib_report import write_report
 
-        write_report(run, report, overwrite)
+        write_report(run, report, overwrite, by_bands)
 
 
-def _answer(run: CalibrationRun, single: bool, as_json: bool) -> None:
-    """The result on standard output."""
-    if as_json:
+def _answer(
+    run: CalibrationRun,
+    by_bands: BandsRun | None,
+    record: Callable[[], dict[str, Any]] | None,
+) -> None:
+    """The result on standard output: the `record`, or a table without one."""
+    if record is not None:
         from hsitool.storage.camera_files import json_text
-        from hsitool.tasks.calib_record import calibration_record
 
-        typer.echo(json_text(calibration_record(run, single=single)))
+        typer.echo(json_text(record()))
         return
-    from hsitool.cli.calib_table import calibration_lines
+    from hsitool.cli.calib_table import band_lines, calibration_lines
 
-    typer.echo("\n".join(calibration_lines(run)))
+    lines = calibration_lines(run) if by_bands is None else band_lines(by_bands)
+    typer.echo("\n".join(lines))

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hsitool.tasks.calib import CalibrationRun
+    from hsitool.tasks.calib_bands import BandsRun
 
 
 def calibration_lines(run: CalibrationRun) -> Iterator[str]:
     """The verdict, the table, the views."""
     from hsitool.tasks.calib_summary import headline, summary_rows, view_table
 
-    rows = summary_rows(run)
-    width = max(len(name) for name, _ in rows) + 2
     yield headline(run)
     yield ""
-    yield from (f"{name:<{width}}{text}" for name, text in rows)
+    yield from _named(summary_rows(run))
     yield ""
-    yield from _aligned(view_table(run))
+    yield from (line.rstrip() for line in _aligned(view_table(run)))
+
+
+def band_lines(found: BandsRun) -> Iterator[str]:
+    """The bands against the reference, then the reference's own verdict and table."""
+    from hsitool.tasks.band_summary import bands_headline, bands_rows, bands_table
+    from hsitool.tasks.calib_summary import headline, summary_rows
+
+    table = bands_table(found)
+    yield bands_headline(found)
+    yield ""
+    yield from _named(bands_rows(found))
+    yield ""
+    numbers = _aligned([row[:-1] for row in table])
+    for line, (*_, note) in zip(numbers, table, strict=True):
+        yield f"{line}  {note}".rstrip()
+    yield ""
+    yield f"reference: {headline(found.run)}"
+    yield ""
+    yield from _named(summary_rows(found.run))
+
+
+def _named(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Names to the left, texts below each other."""
+    listed = list(rows)
+    width = max(len(name) for name, _ in listed) + 2
+    yield from (f"{name:<{width}}{text}" for name, text in listed)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -27,4 +52,4 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *cells in rows:
         right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
-        yield "  ".join([first.ljust(widths[0]), *right]).rstrip()
+        yield "  ".join([first.ljust(widths[0]), *right])

@@ -12,18 +12,21 @@ from typing import TYPE_CHECKING
 
 import hsitool
 from hsitool.drawing import UNDATED, new_figure, require_matplotlib
+from hsitool.drawing.bands import WIDTH, draw_bands, height_of
 from hsitool.drawing.focal import draw_focal
 from hsitool.drawing.poses import draw_board, draw_coverage, draw_turns, draw_uncertainty
 from hsitool.drawing.residuals import draw_radius, draw_vectors, draw_views, view_rows
 from hsitool.errors import UsageError
 from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.texts import write_text
+from hsitool.tasks.band_summary import bands_headline, bands_notes, bands_rows, bands_table
 from hsitool.tasks.calib_summary import headline, printable, summary_rows, view_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hsitool.tasks.calib import CalibrationRun
+    from hsitool.tasks.calib_bands import BandsRun
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
@@ -66,15 +69,17 @@ def check_report(path: Path, overwrite: bool = False) -> None:
     refuse_existing([path], overwrite)
 
 
-def write_report(run: CalibrationRun, path: Path, overwrite: bool = False) -> None:
-    """Write the page whole or not at all.
+def write_report(
+    run: CalibrationRun, path: Path, overwrite: bool = False, bands: BandsRun | None = None
+) -> None:
+    """Write the page whole or not at all; `bands` are those that `run` is the reference of.
 
     Raises:
         UsageError: as `check_report`.
         DataError: it cannot be written.
     """
     check_report(path, overwrite)
-    write_text(path, "\n".join(_page(run)) + "\n", overwrite=overwrite)
+    write_text(path, "\n".join(_page(run, bands)) + "\n", overwrite=overwrite)
 
 
 def plots(run: CalibrationRun) -> tuple[Plot, ...]:
@@ -173,13 +178,16 @@ def drawn(plot: Plot) -> Figure:
     return figure
 
 
-def _page(run: CalibrationRun) -> Iterator[str]:
+def _page(run: CalibrationRun, bands: BandsRun | None) -> Iterator[str]:
     found = run.calibration
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>'
     yield f"<title>Camera calibration: {escape(found.verdict.key)}</title>"
     yield f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>Camera calibration</h1>"
     kind = "verdict bad" if found.bad else "verdict"
     yield f'<p class="{kind}"><strong>{escape(headline(run))}</strong></p>'
+    if bands is not None:
+        yield from _bands(bands)
+        yield "<h2>The reference band</h2>"
     yield from _rows(summary_rows(run))
     for plot in plots(run):
         yield from _figure(plot)
@@ -190,6 +198,28 @@ def _page(run: CalibrationRun) -> Iterator[str]:
         yield from _rows([(printable(r.name), printable(r.reason)) for r in run.refused])
     yield f"<footer>hsitool {escape(hsitool.__version__)}</footer>"
     yield "</body>\n</html>"
+
+
+def _bands(bands: BandsRun) -> Iterator[str]:
+    """The bands against the reference: the answer, the plot, the table."""
+    yield f'<p class="verdict"><strong>{escape(bands_headline(bands))}</strong></p>'
+    yield from _rows(list(bands_rows(bands)))
+    yield from _figure(
+        Plot(
+            "bands",
+            "Bands against the reference",
+            "Differences of corners seen in the same poses: poses, board and distortion cancel. "
+            "Bars are 95 % intervals. The noise of the reference's corners is in all of them, so "
+            "that bands move up and down together; the curve takes that into account.",
+            WIDTH,
+            height_of(bands),
+            lambda figure: draw_bands(figure, bands),
+        )
+    )
+    yield from _grid(bands_table(bands))
+    if notes := list(bands_notes(bands)):
+        yield "<h2>Bands not used</h2>"
+        yield "<ul>" + "".join(f"<li>{escape(printable(note))}</li>" for note in notes) + "</ul>"
 
 
 def _rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

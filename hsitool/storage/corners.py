@@ -7,7 +7,8 @@ CSV, a line a point, columns in any order and others ignored:
 
 `columns`, `rows`: size of the image in px. `point`: its number on the board from 0, along the
 board's rows. `u`, `v`: px, first pixel centre (0, 0). Where the board is no plain grid, `x,y,z`
-give the point in mm. JSON holds the same:
+give the point in mm. Where a camera has several bands, `band` (from 1) and `wavelength_nm` say
+which one a point was seen in. JSON holds the same:
 
     {"format": "hsitool corners", "version": 1, "views": [{"image": "left01.jpg",
      "size": [640, 480], "points": [0, ...], "uv": [[244.40, 94.12], ...], "xyz_mm": null}]}
@@ -39,6 +40,7 @@ MOST_BYTES = 50_000_000
 
 NEEDED = ("image", "columns", "rows", "point", "u", "v")
 PLACE = ("x", "y", "z")
+BAND, WAVELENGTH = "band", "wavelength_nm"
 MOST_SIDE = 10**6
 LARGEST = 1e9
 Numbers = NDArray[np.float64]
@@ -48,7 +50,8 @@ Numbers = NDArray[np.float64]
 class CornerView:
     """The points of one image: `size` (columns, rows) in px, `ids` (n,), `uv` (n, 2) in px.
 
-    `xyz_mm` (n, 3) are the points on the board where they do not follow from their numbers.
+    `xyz_mm` (n, 3) are the points on the board where they do not follow from their numbers. `band`
+    counts from 1; None where the list knows of no bands.
     """
 
     name: str
@@ -56,6 +59,8 @@ class CornerView:
     ids: NDArray[np.int64]
     uv: Numbers
     xyz_mm: Numbers | None = None
+    band: int | None = None
+    wavelength_nm: float | None = None
 
 
 def read_corners(path: Path) -> list[CornerView]:
@@ -151,6 +156,12 @@ def _text(path: Path) -> str:
 def _check(view: CornerView, path: Path) -> None:
     """Refuse numbers that no image and board can give."""
     where = f"{path}: {view.name}" if path.name != view.name else str(path)
+    if view.band is not None:
+        where += f", band {view.band}"
+        if view.band < 1:
+            raise DataError(f"{where}: bands count from 1")
+    if view.wavelength_nm is not None and not 0 < view.wavelength_nm < LARGEST:
+        raise DataError(f"{where}: {view.wavelength_nm:g} nm is no wavelength")
     if not all(1 <= side <= MOST_SIDE for side in view.size):
         raise DataError(f"{where}: an image of {view.size[0]}x{view.size[1]} pixels cannot be")
     numbers = view.uv if view.xyz_mm is None else np.hstack([view.uv, view.xyz_mm])
@@ -191,8 +202,8 @@ def _grouped(rows: Any, header: list[str], path: Path) -> list[CornerView]:
     placed = all(name in header for name in PLACE)
     whole = [header.index(name) for name in NEEDED[1:4]]
     real = [header.index(name) for name in (*NEEDED[4:], *(PLACE if placed else ()))]
-    image = header.index("image")
-    found: dict[str, tuple[tuple[int, int], list[int], list[list[float]]]] = {}
+    image, spectral = header.index("image"), _spectral_columns(header)
+    found: dict[tuple[str, int | None], _Lines] = {}
     for row in rows:
         if not row:
             continue
@@ -200,13 +211,42 @@ def _grouped(rows: Any, header: list[str], path: Path) -> list[CornerView]:
         if len(row) != len(header):
             raise DataError(f"{where}: {len(row)} fields, but the first line has {len(header)}")
         columns, height, point = (_number(row[at], int, where) for at in whole)
-        size = columns, height
-        view = found.setdefault(row[image].strip(), (size, [], []))
-        if view[0] != size:
+        band, wavelength = _spectral(row, spectral, where)
+        lines = _Lines((columns, height), wavelength, [], [])
+        view = found.setdefault((row[image].strip(), band), lines)
+        if view.size != lines.size:
             raise DataError(f"{where}: {row[image]} has another size than before")
-        view[1].append(point)
-        view[2].append([_number(row[at], float, where) for at in real])
-    return [_view(name, *parts) for name, parts in found.items()]
+        view.points.append(point)
+        view.numbers.append([_number(row[at], float, where) for at in real])
+    return [_view(name, band, lines) for (name, band), lines in found.items()]
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """What the lines of a view say."""
+
+    size: tuple[int, int]
+    wavelength_nm: float | None
+    points: list[int]
+    numbers: list[list[float]]
+
+
+def _spectral_columns(header: list[str]) -> tuple[int | None, int | None]:
+    band, wavelength = (header.index(n) if n in header else None for n in (BAND, WAVELENGTH))
+    return band, wavelength
+
+
+def _spectral(
+    row: list[str], columns: tuple[int | None, int | None], where: str
+) -> tuple[int | None, float | None]:
+    """Band and wavelength of a line; a wavelength may be empty."""
+    band, wavelength = columns
+    if band is None:
+        return None, None
+    number: int = _number(row[band], int, where)
+    if wavelength is None or not row[wavelength].strip():
+        return number, None
+    return number, float(_number(row[wavelength], float, where))
 
 
 def _number(text: str, kind: Callable[[str], Any], where: str) -> Any:
@@ -220,12 +260,11 @@ def _number(text: str, kind: Callable[[str], Any], where: str) -> Any:
     return value
 
 
-def _view(
-    name: str, size: tuple[int, int], points: list[int], numbers: list[list[float]]
-) -> CornerView:
-    table = np.array(numbers, np.float64)
+def _view(name: str, band: int | None, lines: _Lines) -> CornerView:
+    table = np.array(lines.numbers, np.float64)
     xyz = table[:, 2:] if table.shape[1] == 5 else None
-    return CornerView(name, size, np.array(points, np.int64), table[:, :2], xyz)
+    ids = np.array(lines.points, np.int64)
+    return CornerView(name, lines.size, ids, table[:, :2], xyz, band, lines.wavelength_nm)
 
 
 def _from_json(text: str, path: Path) -> list[CornerView]:
@@ -241,18 +280,21 @@ def _from_json(text: str, path: Path) -> list[CornerView]:
     if not isinstance(views, list):
         raise DataError(f"{path}: has no list of views")
     read = [_view_of_json(item, f"{path}: view {n}") for n, item in enumerate(views, 1)]
-    names = Counter(view.name for view in read)
+    names = Counter((view.name, view.band) for view in read)
     if len(names) < len(read):
-        raise DataError(f"{path}: {names.most_common(1)[0][0]} occurs twice")
+        raise DataError(f"{path}: {names.most_common(1)[0][0][0]} occurs twice")
     return [view for view in read if len(view.ids)]
 
 
 def _view_of_json(item: Any, where: str) -> CornerView:
     try:
         name, (columns, rows) = str(item["image"]), item["size"]
-        points, xyz = item["points"], item.get("xyz_mm")
-        if not all(type(n) is int and abs(n) < LARGEST for n in (columns, rows, *points)):
-            raise ValueError("sizes and points are whole numbers")
+        points, xyz, band = item["points"], item.get("xyz_mm"), item.get(BAND)
+        counts = (columns, rows, *points, *([] if band is None else [band]))
+        if not all(type(n) is int and abs(n) < LARGEST for n in counts):
+            raise ValueError("sizes, points and bands are whole numbers")
+        wavelength = item.get(WAVELENGTH)
+        wavelength = None if wavelength is None else float(wavelength)
         uv = np.array(item["uv"], np.float64).reshape(-1, 2)
         place = None if xyz is None else np.array(xyz, np.float64).reshape(-1, 3)
     except KeyError as error:
@@ -261,30 +303,36 @@ def _view_of_json(item: Any, where: str) -> CornerView:
         raise DataError(f"{where}: {error}") from error
     if len(uv) != len(points) or (place is not None and len(place) != len(points)):
         raise DataError(f"{where}: {len(points)} points, but {len(uv)} places uv or other xyz_mm")
-    return CornerView(name, (columns, rows), np.array(points, np.int64), uv, place)
+    ids = np.array(points, np.int64)
+    return CornerView(name, (columns, rows), ids, uv, place, band, wavelength)
 
 
 def _as_csv(views: Sequence[CornerView]) -> str:
     placed = any(view.xyz_mm is not None for view in views)
+    banded = any(view.band is not None for view in views)
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow([*NEEDED, *(PLACE if placed else ())])
+    rows.writerow([*NEEDED, *(PLACE if placed else ()), *((BAND, WAVELENGTH) if banded else ())])
     for view in views:
         table = view.uv if view.xyz_mm is None else np.hstack([view.uv, view.xyz_mm])
+        wavelength = "" if view.wavelength_nm is None else repr(view.wavelength_nm)
+        spectral = [view.band, wavelength] if banded else []
         for point, numbers in zip(view.ids.tolist(), table.tolist(), strict=True):
-            rows.writerow([view.name, *view.size, point, *map(repr, numbers)])
+            rows.writerow([view.name, *view.size, point, *map(repr, numbers), *spectral])
     return out.getvalue()
 
 
 def _as_json(views: Sequence[CornerView]) -> str:
-    listed = [
-        {
+    listed = []
+    for view in views:
+        item = {
             "image": view.name,
             "size": list(view.size),
             "points": view.ids.tolist(),
             "uv": view.uv.tolist(),
             "xyz_mm": None if view.xyz_mm is None else view.xyz_mm.tolist(),
         }
-        for view in views
-    ]
+        if view.band is not None:
+            item |= {BAND: view.band, WAVELENGTH: view.wavelength_nm}
+        listed.append(item)
     return json.dumps({"format": FORMAT, "version": VERSION, "views": listed}) + "\n"

@@ -128,16 +128,22 @@ def _detected(source: Source, progress: Progress | None) -> Corners:
     refused = tuple(Refusal(v.name, f"{v.status}: {v.reason}") for v in found.others)
     notes = tuple(str(view) for view in found.views)
     views = tuple(found.corner_views())
-    return Corners(views, found.size, source.board, _unit(source), refused, notes, source.recipe)
+    return Corners(views, found.size, source.board, unit_of(source), refused, notes, source.recipe)
 
 
-def _unit(source: Source) -> str:
+def unit_of(source: Source) -> str:
+    """What lengths on the board are in."""
     return "squares" if source.square_mm is None else "mm"
 
 
 def _listed(source: Source) -> Corners:
     """Of CSV or JSON lists; several are joined."""
     read = [(path, view) for path in source.inputs for view in read_corners(path)]
+    if len(bands := sorted({view.band for _, view in read if view.band is not None})) > 1:
+        raise UsageError(
+            f"{source.inputs[0]} holds {len(bands)} bands: --bands all calibrates each against "
+            "one of them"
+        )
     sizes = {view.size: path for path, view in read}
     if len(sizes) > 1:
         (one, first), (other, second), *_ = sizes.items()
@@ -151,7 +157,7 @@ def _listed(source: Source) -> Corners:
         for path, view in read
     )
     placed = all(view.xyz_mm is not None for view in views)
-    return Corners(views, next(iter(sizes)), source.board, "mm" if placed else _unit(source))
+    return Corners(views, next(iter(sizes)), source.board, "mm" if placed else unit_of(source))
 
 
 def _from_point_files(source: Source, model: Path) -> Corners:

@@ -39,7 +39,9 @@ class Grid:
     moved_px: float = 0.0
 
 
-def refine(image: Grey, uv: Points, half_window: int, steps: int, eps_px: float) -> Points:
+def refine(
+    image: Grey | NDArray[np.float32], uv: Points, half_window: int, steps: int, eps_px: float
+) -> Points:
     """Corners (n, 2) moved to where the grey gradients around them meet (`cornerSubPix`)."""
     side = min(image.shape)
     half_window = max(1, min(half_window, (side - 5) // 2))

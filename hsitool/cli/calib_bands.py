@@ -1,0 +1,168 @@
+"""`hsitool calib CUBES... --bands`: each band of a camera against one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsitool.cli.options import budget_of, note, progress_bar
+from hsitool.errors import UsageError
+
+if TYPE_CHECKING:
+    from hsitool.tasks.band_corners import BandsAsked
+    from hsitool.tasks.calib import CalibSettings
+    from hsitool.tasks.calib_bands import BandsRun
+    from hsitool.tasks.calib_inputs import Source
+
+
+class RadialName(StrEnum):
+    """Whether bands differ in distortion."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+BandsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bands",
+        metavar="all|LIST",
+        help="The inputs are cubes: calibrate these bands (as 1:20,680nm) against one of them.",
+    ),
+]
+RefBand = Annotated[
+    str,
+    typer.Option(
+        "--ref-band",
+        metavar="auto|30|680nm",
+        help="The band that is compared with; auto: the one whose corners are surest.",
+    ),
+]
+RadialOption = Annotated[
+    RadialName, typer.Option("--dk1", help="Whether the bands differ in k1; auto tests it.")
+]
+MosaicOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mosaic",
+        metavar="4x4",
+        help="The inputs are raw frames of a sensor with so many filters across and down.",
+    ),
+]
+BandShiftFile = Annotated[
+    Path | None,
+    typer.Option("--band-shift", metavar="FILE", help="Keep the table of the bands there (.csv)."),
+]
+PlotOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", help="Draw the bands over wavelength (.png, .svg or .pdf)."
+    ),
+]
+
+
+@dataclass(frozen=True)
+class BandOptions:
+    """The options of `calib` that are about bands, as typed."""
+
+    bands: str | None
+    ref_band: str
+    dk1: RadialName
+    mosaic: str | None
+    wavelengths: Path | None
+    band_shift: Path | None
+    plot: Path | None
+    max_memory: str
+
+    def require_bands(self) -> None:
+        """Refuse options that say something about bands where there are none.
+
+        Raises:
+            UsageError: one is given without `--bands`.
+        """
+        given = {
+            "--ref-band": self.ref_band != "auto",
+            "--dk1": self.dk1 is not RadialName.auto,
+            "--mosaic": self.mosaic is not None,
+            "--wavelengths": self.wavelengths is not None,
+            "--band-shift": self.band_shift is not None,
+            "--plot": self.plot is not None,
+        }
+        named = [option for option, is_given in given.items() if is_given]
+        if self.bands is None and named:
+            raise UsageError(f"{named[0]} goes with --bands: add --bands all")
+
+    def check_outputs(self, overwrite: bool) -> None:
+        """Refuse before the work what could not be written after it."""
+        if self.band_shift is not None:
+            from hsitool.storage.band_shifts import check_band_shifts
+
+            check_band_shifts(self.band_shift, overwrite)
+        if self.plot is not None:
+            from hsitool.drawing import check_plot
+
+            check_plot(self.plot, overwrite)
+
+    def asked(self, threads: int | None) -> BandsAsked:
+        """What the files are searched for.
+
+        Raises:
+            UsageError: a pattern of filters that is none.
+        """
+        from hsitool.tasks.band_corners import BandsAsked
+        from hsitool.tasks.calib_words import mosaic
+
+        pattern = None if self.mosaic is None else mosaic(self.mosaic)
+        budget = budget_of(self.max_memory, threads)
+        return BandsAsked(self.bands or "all", self.ref_band, pattern, self.wavelengths, budget)
+
+
+def calibrate(
+    source: Source, settings: CalibSettings, options: BandOptions, kept: Path | None, **told: bool
+) -> BandsRun:
+    """Find corners in all bands, keep them where asked for, and compare the bands.
+
+    `told` are the options `quiet` and `overwrite`.
+    """
+    from hsitool.storage.corners import write_corners
+    from hsitool.tasks.band_corners import read_bands
+    from hsitool.tasks.calib_bands import calibrate_bands
+
+    with progress_bar("calib", told["quiet"]) as progress:
+        corners = read_bands(source, options.asked(source.workers), progress)
+    if kept is not None:
+        write_corners(kept, corners.corner_views(), overwrite=told["overwrite"])
+    found = calibrate_bands(corners, settings, options.dk1.value)
+    _tell(found, told["quiet"])
+    _write(found, options, told["overwrite"])
+    return found
+
+
+def _tell(found: BandsRun, quiet: bool) -> None:
+    """Notes on standard error: every view, every band left out, what was assumed."""
+    from hsitool.tasks.band_summary import bands_notes
+    from hsitool.tasks.calib_summary import printable
+
+    reference = found.run.calibration
+    refused = (f"{view.name}: not used: {view.reason}" for view in reference.refused)
+    for line in (*found.corners.notes, *refused, *bands_notes(found), *reference.warnings):
+        note(printable(line), quiet)
+    note(f"calibrated in {found.seconds:.2f} s", quiet)
+
+
+def _write(found: BandsRun, options: BandOptions, overwrite: bool) -> None:
+    """The table and the plot."""
+    if options.band_shift is not None:
+        from hsitool.storage.band_shifts import write_band_shifts
+        from hsitool.tasks.band_summary import shift_rows
+
+        write_band_shifts(options.band_shift, shift_rows(found), overwrite=overwrite)
+    if options.plot is not None:
+        from hsitool.drawing.bands import save_bands
+
+        save_bands(found, options.plot, overwrite)

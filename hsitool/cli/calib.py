@@ -70,6 +70,7 @@ def calib(
     ref_band: by_band.RefBand = "auto",
     dk1: by_band.RadialOption = by_band.RadialName.auto,
     mosaic: by_band.MosaicOption = None,
+    rig: by_band.RigOption = False,
     wavelengths: WavelengthsFile = None,
     band_shift: by_band.BandShiftFile = None,
     plot: by_band.PlotOption = None,
@@ -108,7 +109,7 @@ def calib(
     )
     inputs, kept = _inputs(images, corners)
     options = by_band.BandOptions(
-        bands, ref_band, dk1, mosaic, wavelengths, band_shift, plot, max_memory
+        bands, ref_band, dk1, mosaic, rig, wavelengths, band_shift, plot, max_memory
     )
     options.require_bands()
     _check_outputs((output, report, kept, band_shift, plot), overwrite)

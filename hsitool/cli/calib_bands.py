@@ -54,6 +54,13 @@ MosaicOption = Annotated[
         help="The inputs are raw frames of a sensor with so many filters across and down.",
     ),
 ]
+RigOption = Annotated[
+    bool,
+    typer.Option(
+        "--rig",
+        help="Every band has a lens of its own: cubes with a band a lens, or images named .._1 ...",
+    ),
+]
 BandShiftFile = Annotated[
     Path | None,
     typer.Option("--band-shift", metavar="FILE", help="Keep the table of the bands there (.csv)."),
@@ -74,6 +81,7 @@ class BandOptions:
     ref_band: str
     dk1: RadialName
     mosaic: str | None
+    rig: bool
     wavelengths: Path | None
     band_shift: Path | None
     plot: Path | None
@@ -89,6 +97,7 @@ class BandOptions:
             "--ref-band": self.ref_band != "auto",
             "--dk1": self.dk1 is not RadialName.auto,
             "--mosaic": self.mosaic is not None,
+            "--rig": self.rig,
             "--wavelengths": self.wavelengths is not None,
             "--band-shift": self.band_shift is not None,
             "--plot": self.plot is not None,
@@ -119,7 +128,9 @@ class BandOptions:
 
         pattern = None if self.mosaic is None else mosaic(self.mosaic)
         budget = budget_of(self.max_memory, threads)
-        return BandsAsked(self.bands or "all", self.ref_band, pattern, self.wavelengths, budget)
+        return BandsAsked(
+            self.bands or "all", self.ref_band, pattern, self.rig, self.wavelengths, budget
+        )
 
 
 def calibrate(
@@ -130,8 +141,7 @@ def calibrate(
     `told` are the options `quiet` and `overwrite`.
     """
     from hsitool.storage.corners import write_corners
-    from hsitool.tasks.band_corners import read_bands
-    from hsitool.tasks.calib_bands import calibrate_bands
+    from hsitool.tasks.calib_bands import calibrate_bands, read_bands
 
     with progress_bar("calib", told["quiet"]) as progress:
         corners = read_bands(source, options.asked(source.workers), progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from hsitool.errors import DataError
 from hsitool.maths.spectra.missing import MissingRule
 from hsitool.storage import wavelengths
 from hsitool.storage.readers import CubeReader, open_cube
+from hsitool.tasks.band_corners import BandsAsked
+from hsitool.tasks.boards import file_names
 
 Frame = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -27,24 +30,38 @@ class ViewFile:
     """One view of the board: its bands as float32 images, NaN where there are no data.
 
     With `mosaic` (filters across, filters down) the file holds the raw frame of a sensor with a
-    filter on every pixel; filter (i, j) from the upper left is band j * across + i + 1.
+    filter on every pixel; filter (i, j) from the upper left is band j * across + i + 1. A view
+    may lie in several `paths` of one band each, as the cameras of a rig write them.
     """
 
     def __init__(
         self,
-        path: Path,
+        paths: Sequence[Path],
+        name: str,
         *,
         wavelengths_file: Path | None = None,
         mosaic: tuple[int, int] | None = None,
     ) -> None:
-        self.path = path
+        self.paths = tuple(paths)
+        self.name = name
         self.mosaic = mosaic
-        source = None if mosaic else wavelengths_file
-        with open_cube(path, wavelengths_file=source) as reader:
-            self.info = reader.info
+        infos = []
+        for path in self.paths:
+            with open_cube(path) as reader:
+                infos.append(reader.info)
+        self.info = infos[0]
         self.frame_size = self.size
+        if len(infos) > 1:
+            self.info = _stacked(infos, self.paths)
         if mosaic is not None:
-            self.info = _split(self.info, path, mosaic, wavelengths_file)
+            self.info = _split(self.info, self.path, mosaic)
+        more = [] if wavelengths_file is None else wavelengths.of_file(wavelengths_file)
+        self.info = wavelengths.override(self.info, more, str(self.path))
+
+    @property
+    def path(self) -> Path:
+        """The file, or the first one."""
+        return self.paths[0]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -57,16 +74,80 @@ class ViewFile:
         Raises:
             DataError: the file cannot be read.
         """
-        with open_cube(self.path) as reader:
-            if self.mosaic is None:
-                yield from _frames(reader, bands, memory)
-                return
-            (_, frame), *_ = _frames(reader, [0], memory)
-            across, down = self.mosaic
+        if self.mosaic is not None:
+            yield from self._filters(bands, memory, self.mosaic)
+        elif len(self.paths) > 1:
             for band in bands:
-                row, column = divmod(band, across)
-                part = frame[row::down, column::across]
-                yield band, np.ascontiguousarray(part[: self.info.rows, : self.info.columns])
+                yield band, self._only_band(self.paths[band], memory)
+        else:
+            with open_cube(self.path) as reader:
+                yield from _frames(reader, bands, memory)
+
+    def _only_band(self, path: Path, memory: int) -> Frame:
+        with open_cube(path) as reader:
+            return next(_frames(reader, [0], memory))[1]
+
+    def _filters(
+        self, bands: Sequence[int], memory: int, mosaic: tuple[int, int]
+    ) -> Iterator[tuple[int, Frame]]:
+        frame = self._only_band(self.path, memory)
+        across, down = mosaic
+        for band in bands:
+            row, column = divmod(band, across)
+            part = frame[row::down, column::across]
+            yield band, np.ascontiguousarray(part[: self.info.rows, : self.info.columns])
+
+
+def view_files(paths: Sequence[Path], asked: BandsAsked) -> list[ViewFile]:
+    """The views in files; a rig's images of one band each are put together by their names.
+
+    Raises:
+        DataError: a file cannot be read, or a view lacks a band.
+    """
+    groups = {name: [path] for name, path in zip(file_names(paths), paths, strict=True)}
+    if asked.rig and all(_bands_of(path) == 1 for path in paths):
+        groups = _by_exposure(paths)
+    return [
+        ViewFile(parts, name, wavelengths_file=asked.wavelengths, mosaic=asked.mosaic)
+        for name, parts in groups.items()
+    ]
+
+
+def _bands_of(path: Path) -> int:
+    with open_cube(path) as reader:
+        return reader.info.bands
+
+
+def _by_exposure(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """`IMG_0001_2.tif` is band 2 of the view `IMG_0001`."""
+    numbered: dict[str, dict[int, Path]] = {}
+    for path in paths:
+        named = re.fullmatch(r"(.*?)[_-]?(\d{1,4})", path.stem)
+        if named is None:
+            raise DataError(
+                f"{path}: which lens of the rig took it? give cubes with a band for each lens, or "
+                "images of one band whose names end in its number, as IMG_0001_2.tif"
+            )
+        numbered.setdefault(str(path.with_name(named[1])), {})[int(named[2])] = path
+    lenses = sorted({number for bands in numbered.values() for number in bands})
+    for name, bands in numbered.items():
+        if lacking := [number for number in lenses if number not in bands]:
+            raise DataError(f"{name}: has no image of lens {lacking[0]}, which other views have")
+    names = file_names([Path(name) for name in numbered])
+    parts = ([bands[number] for number in lenses] for bands in numbered.values())
+    return dict(zip(names, parts, strict=True))
+
+
+def _stacked(infos: Sequence[CubeInfo], paths: Sequence[Path]) -> CubeInfo:
+    """Images of one band each as the bands of one cube."""
+    first = infos[0]
+    for info, path in zip(infos, paths, strict=True):
+        if (info.rows, info.columns) != (first.rows, first.columns):
+            raise DataError(
+                f"{path}: {info.columns}x{info.rows} px, but {paths[0]} has "
+                f"{first.columns}x{first.rows}: the images of a rig have one size"
+            )
+    return CubeInfo(len(infos), first.rows, first.columns, first.dtype)
 
 
 def offsets(mosaic: tuple[int, int]) -> Floats:
@@ -76,9 +157,7 @@ def offsets(mosaic: tuple[int, int]) -> Floats:
     return np.column_stack([(column - (across - 1) / 2) / across, (row - (down - 1) / 2) / down])
 
 
-def _split(
-    info: CubeInfo, path: Path, mosaic: tuple[int, int], wavelengths_file: Path | None
-) -> CubeInfo:
+def _split(info: CubeInfo, path: Path, mosaic: tuple[int, int]) -> CubeInfo:
     """What the bands of a mosaic frame are."""
     if info.bands != 1:
         raise DataError(
@@ -91,8 +170,7 @@ def _split(
     )
     if min(split.rows, split.columns) < 1:
         raise DataError(f"{path}: {info.columns}x{info.rows} px hold no {across}x{down} pattern")
-    more = [] if wavelengths_file is None else wavelengths.of_file(wavelengths_file)
-    return wavelengths.override(split, more, str(path))
+    return split
 
 
 def _frames(reader: CubeReader, bands: Sequence[int], memory: int) -> Iterator[tuple[int, Frame]]:

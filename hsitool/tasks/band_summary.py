@@ -32,7 +32,7 @@ def bands_headline(found: BandsRun) -> str:
         widest = max(shift.reach_e for _, shift in found.fitted)
         count = len(found.fitted)
         bands = "the other band" if count == 1 else f"all {count} other bands"
-        return f"{bands} may have the focal length {against}: no more than {_percent(widest)} is unsure"
+        return f"{bands} may have the focal length {against}: it is known to {_percent(widest)}"
     ends = [low] if low[0] is high[0] else [low, high]
     parts = [
         f"{100 * shift.e:+.4f} +- {_percent(shift.reach_e)} in {_called(found, result)}"

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hsitool.errors import DataError
+from hsitool.engine.pool import Progress
+from hsitool.errors import DataError, UsageError
 from hsitool.maths.cameras.band_curve import BandCurve, fit_curve
 from hsitool.maths.cameras.bands import (
     BandFits,
@@ -21,8 +22,11 @@ from hsitool.maths.cameras.bands import (
     sight,
 )
 from hsitool.maths.cameras.camera import Floats
-from hsitool.tasks.band_corners import BandCorners, BandLook
+from hsitool.tasks.band_corners import BandCorners, BandLook, BandsAsked
+from hsitool.tasks.band_lists import listed_bands
+from hsitool.tasks.band_views import bands_of_views
 from hsitool.tasks.calib import CalibrationRun, CalibSettings, calibrate_corners
+from hsitool.tasks.calib_inputs import LISTS, Source
 
 OTHER_FOCUS = 1.5
 """Ratio of blur to that of the reference from which on its focus is called different."""
@@ -75,6 +79,21 @@ class BandsRun:
     def one_focal_length(self) -> bool:
         """Whether f_b / f_ref is the same along x and y, as far as can be told."""
         return not self.p_apart < ALPHA
+
+
+def read_bands(source: Source, asked: BandsAsked, progress: Progress | None = None) -> BandCorners:
+    """Corners in all bands of a source.
+
+    Raises:
+        UsageError: no board, fewer than two bands, or options that do not go with the inputs.
+        DataError: files that do not belong together, or no board in any.
+    """
+    if source.points is not None:
+        raise UsageError("--points files hold one band: --bands needs cubes or a list with bands")
+    lists = [path for path in source.inputs if path.suffix.lower() in LISTS]
+    if lists and len(lists) < len(source.inputs):
+        raise UsageError(f"{lists[0]} is a corner list: give cubes or lists, not both")
+    return listed_bands(source, asked) if lists else bands_of_views(source, asked, progress)
 
 
 def calibrate_bands(

@@ -76,6 +76,27 @@ def right_handed(uv: Points, shape: tuple[int, int]) -> Points:
     return np.ascontiguousarray(grid).reshape(-1, 2)
 
 
+def same_way_round(grids: Points, shape: tuple[int, int]) -> Points:
+    """Grids (bands, n, 2) of one board seen from almost the same place, all counted alike.
+
+    A chessboard looks the same turned by 180 degrees (a square one by 90), and detectors start
+    where they like: each grid is turned as the first that has no NaN.
+    """
+    whole = [place for place, uv in enumerate(grids) if np.isfinite(uv).all()]
+    turned = grids.copy()
+    for place in whole[1:]:
+        ways = _ways_round(grids[place].reshape(*shape, 2))
+        first = grids[whole[0]] - grids[whole[0]].mean(axis=0)
+        turned[place] = min(ways, key=lambda uv: float(np.sum((uv - uv.mean(axis=0) - first) ** 2)))
+    return turned
+
+
+def _ways_round(grid: Points) -> list[Points]:
+    """(n, 2) of a grid (rows, columns, 2) counted from other corners, without mirroring."""
+    turns = range(4) if grid.shape[0] == grid.shape[1] else (0, 2)
+    return [np.rot90(grid, turn).reshape(-1, 2) for turn in turns]
+
+
 def measured(uv: Points, places: Points, detector: str, moved_px: float) -> Grid:
     """A grid with its misfit; `places` (n, 2) are its points on the board."""
     off = np.linalg.norm(departures(uv, places), axis=1)

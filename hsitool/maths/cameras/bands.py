@@ -22,7 +22,7 @@ from hsitool.errors import DataError, UsageError
 from hsitool.maths.cameras.calibration_result import Calibration, Flags, Interval
 from hsitool.maths.cameras.camera import Camera, Floats, project
 from hsitool.maths.cameras.clustered import ClusteredFit, Ints, clustered_fit
-from hsitool.maths.cameras.model_fits import PER_MAD, SMALLEST_SIGMA_PX, TRIM_AT
+from hsitool.maths.cameras.model_fits import within_limit
 
 RadialChoice = Literal["auto", "on", "off"]
 NAMES = ("e_x", "e_y", "dcx_px", "dcy_px", "dk1")
@@ -249,19 +249,11 @@ def _fitted(seen: Sight, uv: Floats, table: Floats, trim: bool) -> _Trimmed:
         residual = uv - seen.uv - seen.columns @ table @ fit.values
         if not trim:
             break
-        kept = _enough(seen.view, here & _near(residual, used))
+        kept = _enough(seen.view, here & within_limit(residual, used))
         if (kept == used).all():
             break
         used = kept
     return _Trimmed(fit, used, residual)
-
-
-def _near(residual: Floats, used: Flags) -> Flags:
-    """(n,) whether both coordinates are within 4 robust standard deviations."""
-    size = np.abs(residual)
-    sigma = max(PER_MAD * float(np.median(size[used])), SMALLEST_SIGMA_PX)
-    near: Flags = size.max(axis=1) < TRIM_AT * sigma
-    return near
 
 
 def _enough(view: Ints, used: Flags) -> Flags:

@@ -33,7 +33,6 @@ from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
     from hsitool.tasks.calib import CalibrationRun, CalibSettings
-    from hsitool.tasks.calib_bands import BandsRun
     from hsitool.tasks.calib_inputs import Corners, Source
 
 Outputs = tuple[Path | None, Path | None, Path | None, Path | None, Path | None]
@@ -125,7 +124,7 @@ def calib(
         None if size is None else words.image_size(size),
         threads,
     )
-    by_bands: BandsRun | None = None
+    by_bands: by_band.ByBand | None = None
     if bands is not None:
         by_bands = by_band.calibrate(
             source, settings, options, kept, quiet=quiet, overwrite=overwrite
@@ -198,13 +197,11 @@ def _tell(run: CalibrationRun, corners: Corners, quiet: bool) -> None:
 
 
 def _recorder(
-    run: CalibrationRun, by_bands: BandsRun | None, single: bool
+    run: CalibrationRun, by_bands: by_band.ByBand | None, single: bool
 ) -> Callable[[], dict[str, Any]]:
     """What makes the object that `--json` prints and `-o camera.json` holds."""
     if by_bands is not None:
-        from hsitool.tasks.band_summary import bands_record
-
-        return partial(bands_record, by_bands, single=single)
+        return partial(by_band.record_of, by_bands, single)
     from hsitool.tasks.calib_record import calibration_record
 
     return partial(calibration_record, run, single=single)
@@ -212,7 +209,7 @@ def _recorder(
 
 def _write(
     run: CalibrationRun,
-    by_bands: BandsRun | None,
+    by_bands: by_band.ByBand | None,
     output: Path | None,
     report: Path | None,
     record: Callable[[], dict[str, Any]],
@@ -235,7 +232,7 @@ def _write(
 
 def _answer(
     run: CalibrationRun,
-    by_bands: BandsRun | None,
+    by_bands: by_band.ByBand | None,
     record: Callable[[], dict[str, Any]] | None,
 ) -> None:
     """The result on standard output: the `record`, or a table without one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hsitool.tasks.calib import CalibSettings
     from hsitool.tasks.calib_bands import BandsRun
     from hsitool.tasks.calib_inputs import Source
+    from hsitool.tasks.calib_rig import RigRun
+
+    ByBand = BandsRun | RigRun
 
 
 class RadialName(StrEnum):
@@ -105,6 +108,15 @@ class BandOptions:
         named = [option for option, is_given in given.items() if is_given]
         if self.bands is None and named:
             raise UsageError(f"{named[0]} goes with --bands: add --bands all")
+        if self.rig and self.mosaic is not None:
+            raise UsageError("--mosaic has one lens for all bands, --rig one for each: give one")
+        if self.rig and self.dk1 is not RadialName.auto:
+            raise UsageError("--dk1: every lens of a rig has a distortion of its own: leave it out")
+        if self.rig and self.band_shift is not None:
+            raise UsageError(
+                "--band-shift: lenses of a rig see from different places, so that no shift of one "
+                "against the other holds at all distances: -o camera.json keeps every lens"
+            )
 
     def check_outputs(self, overwrite: bool) -> None:
         """Refuse before the work what could not be written after it."""
@@ -135,39 +147,59 @@ class BandOptions:
 
 def calibrate(
     source: Source, settings: CalibSettings, options: BandOptions, kept: Path | None, **told: bool
-) -> BandsRun:
+) -> ByBand:
     """Find corners in all bands, keep them where asked for, and compare the bands.
 
     `told` are the options `quiet` and `overwrite`.
     """
     from hsitool.storage.corners import write_corners
     from hsitool.tasks.calib_bands import calibrate_bands, read_bands
+    from hsitool.tasks.calib_rig import calibrate_rig_corners
 
     with progress_bar("calib", told["quiet"]) as progress:
         corners = read_bands(source, options.asked(source.workers), progress)
     if kept is not None:
         write_corners(kept, corners.corner_views(), overwrite=told["overwrite"])
-    found = calibrate_bands(corners, settings, options.dk1.value)
+    if options.rig:
+        found: ByBand = calibrate_rig_corners(corners, settings)
+    else:
+        found = calibrate_bands(corners, settings, options.dk1.value)
     _tell(found, told["quiet"])
     _write(found, options, told["overwrite"])
     return found
 
 
-def _tell(found: BandsRun, quiet: bool) -> None:
+def record_of(found: ByBand, single: bool) -> dict[str, Any]:
+    """What `--json` prints and `-o camera.json` holds."""
+    from hsitool.tasks.band_summary import bands_record
+    from hsitool.tasks.calib_bands import BandsRun
+    from hsitool.tasks.calib_rig import rig_record
+
+    if isinstance(found, BandsRun):
+        return bands_record(found, single=single)
+    return rig_record(found, single=single)
+
+
+def _tell(found: ByBand, quiet: bool) -> None:
     """Notes on standard error: every view, every band left out, what was assumed."""
     from hsitool.tasks.band_summary import bands_notes
+    from hsitool.tasks.calib_bands import BandsRun
+    from hsitool.tasks.calib_rig import rig_notes
     from hsitool.tasks.calib_summary import printable
 
     reference = found.run.calibration
     refused = (f"{view.name}: not used: {view.reason}" for view in reference.refused)
-    for line in (*found.corners.notes, *refused, *bands_notes(found), *reference.warnings):
+    notes = bands_notes(found) if isinstance(found, BandsRun) else rig_notes(found)
+    for line in (*found.corners.notes, *refused, *notes, *reference.warnings):
         note(printable(line), quiet)
     note(f"calibrated in {found.seconds:.2f} s", quiet)
 
 
-def _write(found: BandsRun, options: BandOptions, overwrite: bool) -> None:
+def _write(found: ByBand, options: BandOptions, overwrite: bool) -> None:
     """The table and the plot."""
-    if options.band_shift is not None:
+    from hsitool.tasks.calib_bands import BandsRun
+
+    if options.band_shift is not None and isinstance(found, BandsRun):
         from hsitool.storage.band_shifts import write_band_shifts
         from hsitool.tasks.band_summary import shift_rows
 

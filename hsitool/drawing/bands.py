@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from hsitool.maths.cameras.camera import Floats
     from hsitool.tasks.calib_bands import BandsRun
+    from hsitool.tasks.calib_rig import RigRun
 
 BLUE, ORANGE, GREEN, PINK, SKY, RED = COLORS
 WIDTH, HEIGHT = 10.0, 3.2
@@ -23,8 +24,8 @@ APART = 0.004
 """Of the range of the axis, so that markers of x and y stand side by side."""
 
 
-def save_bands(run: BandsRun, path: Path, overwrite: bool = False) -> None:
-    """Draw all bands into a file.
+def save_bands(run: BandsRun | RigRun, path: Path, overwrite: bool = False) -> None:
+    """Draw all bands, or all lenses of a rig, into a file.
 
     Raises:
         UsageError: as `check_plot`.
@@ -32,13 +33,43 @@ def save_bands(run: BandsRun, path: Path, overwrite: bool = False) -> None:
     """
     check_plot(path, overwrite)
     figure = new_figure(WIDTH, height_of(run))
-    draw_bands(figure, run)
+    draw_by_band(figure, run)
     save_picture(figure, path, overwrite)
 
 
-def height_of(run: BandsRun) -> float:
+def height_of(run: BandsRun | RigRun) -> float:
     """Inches of the whole figure."""
-    return HEIGHT * (2 + run.radial) + 0.4
+    return HEIGHT * (2 + getattr(run, "radial", False)) + 0.4
+
+
+def draw_by_band(figure: Figure, run: BandsRun | RigRun) -> None:
+    """All bands, or all lenses."""
+    from hsitool.tasks.calib_bands import BandsRun
+
+    if isinstance(run, BandsRun):
+        draw_bands(figure, run)
+    else:
+        draw_rig(figure, run)
+
+
+def draw_rig(figure: Figure, run: RigRun) -> None:
+    """f_b / f_ref of each lens, and where it stands against the reference."""
+    nm, numbers = run.corners.wavelength_nm, run.corners.numbers
+    others = [(place, c) for place, c in run.cameras if place != run.reference]
+    where = np.array([float(numbers[p]) if nm is None else nm[p] for p, _ in others])
+    focal, apart = figure.subplots(2, 1, sharex=True)
+    ratio = [100 * (camera.f_ratio - 1) for _, camera in others]
+    reach = [100 * (camera.f_interval[1] - camera.f_ratio) for _, camera in others]
+    _bars(focal, where, ratio, reach, ("o", BLUE, "95 % interval"))
+    focal.set_ylabel("f / f_ref − 1 (%)")
+    for axis, (name, marker) in enumerate((("x", "<"), ("y", "^"), ("z", "o"))):
+        shift = [float(camera.translation_mm[axis]) for _, camera in others]
+        errors = [1.96 * float(camera.place_errors[3 + axis]) for _, camera in others]
+        _bars(apart, where, shift, errors, (marker, COLORS[axis], f"{name}, 1.96 se"))
+    apart.set_ylabel(f"place ({run.corners.unit})")
+    called = run.corners.called(run.reference)
+    focal.set_title(f"Focal length and place of each lens against {called}")
+    _finish([focal, apart], nm is not None)
 
 
 def draw_bands(figure: Figure, run: BandsRun) -> None:
@@ -49,8 +80,12 @@ def draw_bands(figure: Figure, run: BandsRun) -> None:
     _draw_pair(panels[1], run, (2, 3), "shift of the image centre (px)", ("dcx", "dcy"))
     if run.radial:
         _draw_pair(panels[2], run, (4,), "change of k1", ("dk1",))
-    nm = run.corners.wavelength_nm is not None
-    panels[-1].set_xlabel("wavelength (nm)" if nm else "band")
+    _finish(list(panels), run.corners.wavelength_nm is not None)
+
+
+def _finish(panels: list[Axes], in_nm: bool) -> None:
+    """What all panels have: a line at 0, a grid, their names."""
+    panels[-1].set_xlabel("wavelength (nm)" if in_nm else "band")
     for axes in panels:
         axes.axhline(0, color="#888888", linewidth=0.8, zorder=0)
         axes.grid(alpha=0.3)

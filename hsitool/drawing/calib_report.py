@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import hsitool
 from hsitool.drawing import UNDATED, new_figure, require_matplotlib
-from hsitool.drawing.bands import WIDTH, draw_bands, height_of
+from hsitool.drawing.bands import WIDTH, draw_by_band, height_of
 from hsitool.drawing.focal import draw_focal
 from hsitool.drawing.poses import draw_board, draw_coverage, draw_turns, draw_uncertainty
 from hsitool.drawing.residuals import draw_radius, draw_vectors, draw_views, view_rows
@@ -20,6 +20,7 @@ from hsitool.errors import UsageError
 from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.texts import write_text
 from hsitool.tasks.band_summary import bands_headline, bands_notes, bands_rows, bands_table
+from hsitool.tasks.calib_rig import rig_headline, rig_notes, rig_rows, rig_table
 from hsitool.tasks.calib_summary import headline, printable, summary_rows, view_table
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from hsitool.tasks.calib import CalibrationRun
     from hsitool.tasks.calib_bands import BandsRun
+    from hsitool.tasks.calib_rig import RigRun
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
@@ -43,6 +45,17 @@ figure { margin: 0; } figcaption { max-width: 46rem; color: #444; }
 img { max-width: 100%; height: auto; }
 footer { margin-top: 3rem; color: #666; font-size: 0.85rem; }
 """
+
+
+OF_BANDS = (
+    "Differences of corners seen in the same poses: poses, board and distortion cancel. Bars are "
+    "95 % intervals. The noise of the reference's corners is in all of them, so that bands move up "
+    "and down together; the curve takes that into account."
+)
+OF_RIG = (
+    "All lenses in one bundle adjustment, with the poses of the board in common; each has one "
+    "place against the reference."
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +83,7 @@ def check_report(path: Path, overwrite: bool = False) -> None:
 
 
 def write_report(
-    run: CalibrationRun, path: Path, overwrite: bool = False, bands: BandsRun | None = None
+    run: CalibrationRun, path: Path, overwrite: bool = False, bands: BandsRun | RigRun | None = None
 ) -> None:
     """Write the page whole or not at all; `bands` are those that `run` is the reference of.
 
@@ -178,7 +191,7 @@ def drawn(plot: Plot) -> Figure:
     return figure
 
 
-def _page(run: CalibrationRun, bands: BandsRun | None) -> Iterator[str]:
+def _page(run: CalibrationRun, bands: BandsRun | RigRun | None) -> Iterator[str]:
     found = run.calibration
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>'
     yield f"<title>Camera calibration: {escape(found.verdict.key)}</title>"
@@ -200,24 +213,24 @@ def _page(run: CalibrationRun, bands: BandsRun | None) -> Iterator[str]:
     yield "</body>\n</html>"
 
 
-def _bands(bands: BandsRun) -> Iterator[str]:
+def _bands(bands: BandsRun | RigRun) -> Iterator[str]:
     """The bands against the reference: the answer, the plot, the table."""
-    yield f'<p class="verdict"><strong>{escape(bands_headline(bands))}</strong></p>'
-    yield from _rows(list(bands_rows(bands)))
+    from hsitool.tasks.calib_bands import BandsRun
+
+    if isinstance(bands, BandsRun):
+        said, rows, table = bands_headline(bands), list(bands_rows(bands)), bands_table(bands)
+        notes, caption = list(bands_notes(bands)), OF_BANDS
+    else:
+        said, rows, table = rig_headline(bands), list(rig_rows(bands)), rig_table(bands)
+        notes, caption = list(rig_notes(bands)), OF_RIG
+    yield f'<p class="verdict"><strong>{escape(said)}</strong></p>'
+    yield from _rows(rows)
+    height = height_of(bands)
     yield from _figure(
-        Plot(
-            "bands",
-            "Bands against the reference",
-            "Differences of corners seen in the same poses: poses, board and distortion cancel. "
-            "Bars are 95 % intervals. The noise of the reference's corners is in all of them, so "
-            "that bands move up and down together; the curve takes that into account.",
-            WIDTH,
-            height_of(bands),
-            lambda figure: draw_bands(figure, bands),
-        )
+        Plot("bands", "Bands", caption, WIDTH, height, lambda figure: draw_by_band(figure, bands))
     )
-    yield from _grid(bands_table(bands))
-    if notes := list(bands_notes(bands)):
+    yield from _grid(table)
+    if notes:
         yield "<h2>Bands not used</h2>"
         yield "<ul>" + "".join(f"<li>{escape(printable(note))}</li>" for note in notes) + "</ul>"
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from hsitool.errors import DataError
+from hsitool.errors import DataError, UsageError
 from hsitool.maths.cameras.calibration_result import Calibration
-from hsitool.maths.cameras.camera import Floats
 from hsitool.maths.cameras.plain_data import plain
-from hsitool.maths.cameras.rig import Rig, RigCamera, RigView, calibrate_rig
+from hsitool.maths.cameras.rig import FEWEST_TOGETHER, Rig, RigCamera, RigView, calibrate_rig
 from hsitool.tasks.band_corners import BandCorners, BandView
 from hsitool.tasks.calib import CalibrationRun, CalibSettings, calibrate_corners
+from hsitool.tasks.calib_inputs import NO_BOARD
 from hsitool.tasks.calib_record import calibration_record
 from hsitool.tasks.calib_summary import Row, with_error
 
@@ -91,15 +91,12 @@ def _alone(
     return found, refused
 
 
-FEWEST_TOGETHER = 3
-
-
 def _rig_view(view: BandView, corners: BandCorners, places: tuple[int, ...]) -> RigView:
-    board = corners.board
-    xyz: Floats = (
-        view.xyz_mm if board is None or view.xyz_mm is not None else board.points_mm[view.ids]
-    )
-    return RigView(view.name, xyz, view.uv[list(places)])
+    if view.xyz_mm is not None:
+        return RigView(view.name, view.xyz_mm, view.uv[list(places)])
+    if corners.board is None:
+        raise UsageError(NO_BOARD)
+    return RigView(view.name, corners.board.points_mm[view.ids], view.uv[list(places)])
 
 
 def rig_headline(found: RigRun) -> str:

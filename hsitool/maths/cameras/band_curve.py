@@ -49,8 +49,9 @@ class BandCurve:
 
     @property
     def p_fit(self) -> float:
-        """Probability of such a chi2 if the curve is true."""
-        return float(special.chdtrc(self.bands - 3, self.chi2))
+        """Probability of such a chi2 if the curve is true; its variances come from few views."""
+        freedom = self.bands - 3
+        return float(special.fdtrc(freedom, self.dof, self.chi2 / freedom))
 
     def rows(self, wavelength_nm: Floats) -> Floats:
         """(n, 3) of the linear model."""

@@ -28,8 +28,9 @@ RadialChoice = Literal["auto", "on", "off"]
 NAMES = ("e_x", "e_y", "dcx_px", "dcy_px", "dk1")
 E_X, E_Y, DCX, DCY, DK1 = range(5)
 ALPHA = 0.05
-RADIAL_ALPHA = 0.1
-"""Level of the test for dk1: it costs little where it is needless, and its lack biases e."""
+RADIAL_ALPHA = 0.01
+"""Level of the test for dk1, since a false alarm costs half of the precision of all bands; with 7
+views or fewer, the lowest probability that so many can give."""
 FLIPS = 999
 FLIP_SEED = 0
 FEWEST_VIEWS = 3
@@ -165,7 +166,7 @@ def fit_bands(
     p_radial = np.nan
     if radial == "auto":
         p_radial = _radial_probability(seen, uv, trim)
-    free = radial == "on" or p_radial < RADIAL_ALPHA
+    free = radial == "on" or p_radial <= max(RADIAL_ALPHA, 2.0 ** (1 - seen.views))
     shifts: list[BandShift | None] = []
     reasons = []
     for band in uv:

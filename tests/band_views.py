@@ -66,7 +66,7 @@ def simulate(
 # Rendered cubes
 
 BOARD = Board(9, 6, 25.0)
-LENS = rendered.Lens().scaled(0.45)
+LENS = rendered.Lens().scaled(0.4)
 BLURS, CONTRASTS = (0.7, 1.3, 0.9), (1.0, 0.47, 0.42)
 """In turns from band to band."""
 
@@ -90,7 +90,7 @@ def chromatic(bands: int) -> tuple[tuple[float, ...], tuple[Change, ...]]:
 
 
 @lru_cache(maxsize=2)
-def rendered_cubes(bands: int = 31, views: int = 8, noise: float = 3.0) -> RenderedCubes:
+def rendered_cubes(bands: int = 31, views: int = 7, noise: float = 2.0) -> RenderedCubes:
     """Bands differ in blur and contrast, too; 12 bits."""
     rng = np.random.default_rng(11)
     places = rendered.poses(BOARD, LENS, rng, roll="half")
@@ -127,4 +127,65 @@ def relative(changes: Sequence[Change], reference: int) -> Floats:
     for axis, name in enumerate(("e_x", "e_y")):
         own = np.array([getattr(change, name) for change in changes])
         found[:, axis] = (1 + own) / (1 + getattr(base, name)) - 1
+    return found
+
+
+def mosaic_frames(
+    changes: Sequence[Change], across: int, down: int, views: int = 6
+) -> list[NDArray[np.uint16]]:
+    """Raw frames of a sensor whose filter (i, j) is band j * across + i: each has its own lens."""
+    rng = np.random.default_rng(12)
+    base = rendered.Lens(columns=960, rows=768, fx=1200, fy=1200, cx=487, cy=375)
+    places = rendered.poses(BOARD, base, rng, roll="half")
+    frames = []
+    for _ in range(views):
+        pose, frame = next(places), np.zeros((base.rows, base.columns), np.uint16)
+        for band, change in enumerate(changes):
+            j, i = divmod(band, across)
+            seen = rendered.render(
+                BOARD, _sampled(base, change, i, j, across, down), pose, LOOK, rng
+            )
+            frame[j::down, i::across] = 16 * seen.image.astype(np.uint16)
+        frames.append(frame)
+    return frames
+
+
+LOOK = rendered.Look(0.7, 2.0)
+
+
+def _sampled(
+    base: rendered.Lens, change: Change, i: int, j: int, across: int, down: int
+) -> rendered.Lens:
+    """What the pixels of one filter see: every `across`th column from i on."""
+    lens = changed(base, change)
+    return replace(
+        lens,
+        columns=base.columns // across,
+        rows=base.rows // down,
+        fx=lens.fx / across,
+        fy=lens.fy / down,
+        cx=(lens.cx - i) / across,
+        cy=(lens.cy - j) / down,
+    )
+
+
+RIG_FOCAL = (1.0, 1.006, 0.995)
+RIG_PLACES = ((0.0, 0.0, 0.0), (-20.0, 1.0, 0.5), (2.0, -18.0, -0.5))
+
+
+def rig_images(views: int = 8) -> list[list[NDArray[np.uint8]]]:
+    """What three lenses side by side see, view after view."""
+    rng = np.random.default_rng(13)
+    places = rendered.poses(BOARD, LENS, rng, roll="half", width_share=(0.4, 0.65))
+    found = []
+    while len(found) < views:
+        pose, images = next(places), []
+        for factor, place in zip(RIG_FOCAL, RIG_PLACES, strict=True):
+            lens = replace(LENS, fx=LENS.fx * factor, fy=LENS.fy * factor)
+            own = rendered.Pose(pose.rotation, pose.translation + np.array(place))
+            seen = rendered.render(BOARD, lens, own, LOOK, rng)
+            inside = (seen.uv > 20).all() and (seen.uv < [lens.columns - 21, lens.rows - 21]).all()
+            images += [seen.image] if inside else []
+        if len(images) == len(RIG_FOCAL):
+            found.append(images)
     return found

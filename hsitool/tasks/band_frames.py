@@ -38,8 +38,6 @@ class ViewFile:
         self,
         paths: Sequence[Path],
         name: str,
-        *,
-        wavelengths_file: Path | None = None,
         mosaic: tuple[int, int] | None = None,
     ) -> None:
         self.paths = tuple(paths)
@@ -55,8 +53,6 @@ class ViewFile:
             self.info = _stacked(infos, self.paths)
         if mosaic is not None:
             self.info = _split(self.info, self.path, mosaic)
-        more = [] if wavelengths_file is None else wavelengths.of_file(wavelengths_file)
-        self.info = wavelengths.override(self.info, more, str(self.path))
 
     @property
     def path(self) -> Path:
@@ -107,10 +103,20 @@ def view_files(paths: Sequence[Path], asked: BandsAsked) -> list[ViewFile]:
     groups = {name: [path] for name, path in zip(file_names(paths), paths, strict=True)}
     if asked.rig and all(_bands_of(path) == 1 for path in paths):
         groups = _by_exposure(paths)
-    return [
-        ViewFile(parts, name, wavelengths_file=asked.wavelengths, mosaic=asked.mosaic)
-        for name, parts in groups.items()
-    ]
+    files = [ViewFile(parts, name, asked.mosaic) for name, parts in groups.items()]
+    if asked.wavelengths is not None:
+        _override(files, asked.wavelengths)
+    return files
+
+
+def _override(files: Sequence[ViewFile], path: Path) -> None:
+    """Give all files the wavelengths of the user's file, which is read and spoken of once."""
+    first = files[0]
+    first.info = wavelengths.override(first.info, wavelengths.of_file(path), str(first.path))
+    same = {name: getattr(first.info, name) for name in ("wavelength_nm", "fwhm_nm", "good")}
+    for file in files[1:]:
+        if file.info.bands == first.info.bands:
+            file.info = file.info.replace(**same)
 
 
 def _bands_of(path: Path) -> int:

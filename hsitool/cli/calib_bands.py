@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsitool.cli.options import budget_of, note, progress_bar
+from hsitool.cli.options import DEFAULT_MEMORY, budget_of, note, progress_bar
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class BandOptions:
             "--wavelengths": self.wavelengths is not None,
             "--band-shift": self.band_shift is not None,
             "--plot": self.plot is not None,
+            "--max-memory": self.max_memory != DEFAULT_MEMORY,
         }
         named = [option for option, is_given in given.items() if is_given]
         if self.bands is None and named:

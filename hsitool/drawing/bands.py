@@ -62,6 +62,9 @@ def draw_rig(figure: Figure, run: RigRun) -> None:
     reach = [100 * (camera.f_interval[1] - camera.f_ratio) for _, camera in others]
     _bars(focal, where, ratio, reach, ("o", BLUE, "95 % interval"))
     focal.set_ylabel("f / f_ref − 1 (%)")
+    base = float(numbers[run.reference]) if nm is None else nm[run.reference]
+    for axes in (focal, apart):
+        axes.plot([base], [0], "s", color="black", markersize=6, label="reference")
     for axis, (name, marker) in enumerate((("x", "<"), ("y", "^"), ("z", "o"))):
         shift = [float(camera.translation_mm[axis]) for _, camera in others]
         errors = [1.96 * float(camera.place_errors[3 + axis]) for _, camera in others]
@@ -86,6 +89,7 @@ def draw_bands(figure: Figure, run: BandsRun) -> None:
 def _finish(panels: list[Axes], in_nm: bool) -> None:
     """What all panels have: a line at 0, a grid, their names."""
     panels[-1].set_xlabel("wavelength (nm)" if in_nm else "band")
+    panels[-1].locator_params(axis="x", integer=True)
     for axes in panels:
         axes.axhline(0, color="#888888", linewidth=0.8, zorder=0)
         axes.grid(alpha=0.3)

@@ -57,11 +57,7 @@ def bands_rows(found: BandsRun) -> Iterator[Row]:
     fitted, refused = len(found.fitted), sum(bool(result.refused) for result in found.results)
     yield "bands", f"{fitted} compared with it" + (f", {refused} refused" if refused else "")
     yield "x against y", _apart(found)
-    told = f" (p {found.p_radial:.2g}, all bands together)" if found.p_radial >= 0 else ""
-    yield (
-        "dk1",
-        ("fitted: distortion differs between bands" if found.radial else "held at 0") + told,
-    )
+    yield "dk1", _radial_words(found)
     if found.curve is not None:
         yield "curve", _curve_words(found.curve)
     if found.corners.mosaic is not None:
@@ -72,6 +68,16 @@ def bands_rows(found: BandsRun) -> Iterator[Row]:
             "its filter lies in the pattern is taken off dcx, dcy",
         )
     yield "errors", "+- is half of a 95 % interval, of views whose errors are independent"
+
+
+def _radial_words(found: BandsRun) -> str:
+    """What became of the change of distortion."""
+    if math.isnan(found.p_radial):
+        return "fitted, as asked for" if found.radial else "held at 0, as asked for"
+    told = f"(p {found.p_radial:.2g}, all bands together)"
+    if found.radial:
+        return f"fitted: distortion differs between bands {told}"
+    return f"held at 0: no difference of distortion is seen {told}; --dk1 on allows for one"
 
 
 def _apart(found: BandsRun) -> str:

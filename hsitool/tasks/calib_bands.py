@@ -90,6 +90,8 @@ def read_bands(source: Source, asked: BandsAsked, progress: Progress | None = No
     """
     if source.points is not None:
         raise UsageError("--points files hold one band: --bands needs cubes or a list with bands")
+    if source.resize_ok:
+        raise UsageError("--resize-ok goes with images: leave out cubes of another size yourself")
     lists = [path for path in source.inputs if path.suffix.lower() in LISTS]
     if lists and len(lists) < len(source.inputs):
         raise UsageError(f"{lists[0]} is a corner list: give cubes or lists, not both")

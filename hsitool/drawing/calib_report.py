@@ -231,7 +231,7 @@ def _bands(bands: BandsRun | RigRun) -> Iterator[str]:
     )
     yield from _grid(table)
     if notes:
-        yield "<h2>Bands not used</h2>"
+        yield "<h2>Notes on bands</h2>"
         yield "<ul>" + "".join(f"<li>{escape(printable(note))}</li>" for note in notes) + "</ul>"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -83,8 +83,8 @@ def bands_of_views(
     files = view_files(list_images(source.inputs), asked)
     _require_alike(files)
     chosen = choose_bands(files[0].info, asked)
-    workers, memory = _shares(files[0], asked.budget, source.workers)
-    job = _job(source.board, source.recipe, asked, files, chosen, memory)
+    workers, _ = _shares(files[0], asked.budget, source.workers)
+    job = _job(source, source.board, asked, files, chosen)
     found = map_in_order(
         partial(_look_apart if asked.rig else _look, job=job),
         files,
@@ -97,20 +97,16 @@ def bands_of_views(
 
 
 def _job(
-    board: Board,
-    recipe: Recipe,
-    asked: BandsAsked,
-    files: Sequence[ViewFile],
-    chosen: Chosen,
-    memory: int,
+    source: Source, board: Board, asked: BandsAsked, files: Sequence[ViewFile], chosen: Chosen
 ) -> _Job:
     """What the views are searched for, after a look at some of them."""
-    starts = () if asked.rig else _best_looking(files, chosen.bands, memory)
+    workers, memory = _shares(files[0], asked.budget, source.workers)
+    starts = () if asked.rig else _best_looking(files, chosen.bands, memory * workers)
     if chosen.reference is not None:
         starts = (chosen.reference, *(band for band in starts if band != chosen.reference))
     bands = files[0].info.bands
     shifts = np.zeros((bands, 2)) if asked.mosaic is None else offsets(asked.mosaic)
-    return _Job(board, recipe, chosen.bands, starts[:SCOUTED], shifts, memory)
+    return _Job(board, source.recipe, chosen.bands, starts[:SCOUTED], shifts, memory)
 
 
 def _joined(
@@ -234,7 +230,7 @@ def _follow(frame: Frame, places: Floats, job: _Job, ids: NDArray[np.int64], ban
     """In a band whose pixels are off the middle of a mosaic's pattern; 0 in other cubes."""
     shift = job.offset_px[band]
     found = follow(frame, places - shift, job.board, ids)
-    return Followed(found.uv + shift, found.contrast, found.blur_px, found.scatter_px, found.reason)
+    return replace(found, uv=found.uv + shift)
 
 
 def _require_found(found: Sequence[_Found], files: Sequence[ViewFile], board: Board) -> None:

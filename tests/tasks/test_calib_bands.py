@@ -9,6 +9,7 @@ from typing import Any
 
 import band_views
 import cubes
+import cv2
 import numpy as np
 import pytest
 import views as simulated
@@ -129,7 +130,7 @@ def test_bands_without_contrast_or_out_of_focus_are_named(tmp_path: Path) -> Non
     pixels, rng = made.pixels.copy(), np.random.default_rng(2)
     pixels[:, 1] = rng.normal(2000, 30, pixels[:, 1].shape)
     pixels[0, 2] = 2000
-    blurred = [simulated.cv2.GaussianBlur(view, (0, 0), 2.0) for view in pixels[:, 4]]
+    blurred = [cv2.GaussianBlur(view, (0, 0), 2.0) for view in pixels[:, 4]]
     pixels[:, 4] = blurred
     run = compared(write(tmp_path, "tif-band", pixels, made.wavelength_nm))
     notes = list(bands_notes(run))

@@ -7,7 +7,7 @@ band's own floating point values: no detection, and the order of the reference b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -59,6 +59,10 @@ class Followed:
     scatter_px: float = math.nan
     reason: str = ""
 
+    def refused(self, reason: str) -> Followed:
+        """The same without corners."""
+        return replace(self, uv=np.full_like(self.uv, np.nan), reason=reason)
+
 
 def follow(frame: Frame, start: Points, board: Board, ids: NDArray[np.int64]) -> Followed:
     """Refine the corners `start` (n, 2) of another band in a frame (rows, columns), NaN: missing.
@@ -79,21 +83,30 @@ def follow(frame: Frame, start: Points, board: Board, ids: NDArray[np.int64]) ->
     if contrast < LEAST_CONTRAST:
         words = f"contrast of {contrast:.1f} times its noise, below {LEAST_CONTRAST:g}"
         return Followed(uv, contrast, blur, reason=words)
-    begun = start[inside] + NUDGE_PX
+    uv[inside] = _refined(image, start[inside], half)
+    return _judged(Followed(uv, contrast, blur), board.grid[ids], half, spacing)
+
+
+def _refined(image: Frame, start: Points, half: int) -> Points:
+    """(n, 2) corners within a half window, NaN for those that left it."""
+    begun = start + NUDGE_PX
     found = refine(image, begun, half, REFINE_STEPS, REFINE_PX)
     # OpenCV puts corners that left their window back to where they began, without a word.
     stayed = (found.astype(np.float32) == begun.astype(np.float32)).all(axis=1)
-    uv[inside] = np.where(stayed[:, None], np.nan, found)
-    kept = np.isfinite(uv[:, 0])
-    if kept.sum() < (1 - MOST_LOST) * len(start):
-        words = f"{(~kept).sum()} of {len(kept)} corners moved more than {half} px"
-        return Followed(np.full_like(uv, np.nan), contrast, blur, reason=words)
-    off = departures(uv[kept], board.grid[ids[kept]])
+    return np.where(stayed[:, None], np.nan, found)
+
+
+def _judged(found: Followed, places: Points, half: int, spacing: float) -> Followed:
+    """Refused where too many corners are lost, or they do not make a grid of `places` (n, 2)."""
+    kept = np.isfinite(found.uv[:, 0])
+    if kept.sum() < (1 - MOST_LOST) * len(kept):
+        return found.refused(f"{(~kept).sum()} of {len(kept)} corners moved more than {half} px")
+    off = departures(found.uv[kept], places[kept])
     scatter = float(np.sqrt(np.mean(np.sum(off**2, axis=1))))
+    found = replace(found, scatter_px=scatter)
     if scatter > max(LARGEST_SCATTER_PX, LARGEST_SCATTER * spacing):
-        words = f"corners scatter by {scatter:.2f} px"
-        return Followed(np.full_like(uv, np.nan), contrast, blur, scatter, words)
-    return Followed(uv, contrast, blur, scatter)
+        return found.refused(f"corners scatter by {scatter:.2f} px")
+    return found
 
 
 def stretched(frame: Frame) -> Frame | None:

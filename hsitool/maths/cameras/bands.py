@@ -181,7 +181,7 @@ def fit_bands(
 
 @dataclass(frozen=True, eq=False)
 class _Trimmed:
-    """A converged fit of one band with what it used."""
+    """A fit of one band with what it used."""
 
     fit: ClusteredFit
     used: Flags
@@ -193,16 +193,9 @@ class _Trimmed:
 def _shift(seen: Sight, uv: Floats, free: bool, trim: bool) -> BandShift:
     table = np.eye(5)[:, : 5 if free else 4]
     found = _fitted(seen, uv, table, trim)
-    rows = [np.eye(table.shape[1])[k] for k in range(table.shape[1])]
-    values, errors, reach = np.zeros(5), np.full(5, np.nan), np.full(5, np.nan)
-    for place, row in enumerate(rows):
-        values[place] = found.fit.values[place]
-        errors[place], reach[place] = found.fit.standard_error(row), found.fit.reach(row)
     single, e_alone = _single(seen, uv, table, found.used)
-    apart, p_apart = rows[E_X] - rows[E_Y], np.nan
-    difference, se = float(values[E_X] - values[E_Y]), found.fit.standard_error(apart)
-    if se > 0:
-        p_apart = float(2 * special.stdtr(found.fit.dof(apart), -abs(difference) / se))
+    values, errors, reach = _estimates(found.fit)
+    difference, se, p_apart = _anisotropy(found.fit)
     views = np.unique(seen.view[found.used])
     scores = np.zeros(seen.views)
     scores[views] = single.scores @ e_alone
@@ -227,6 +220,25 @@ def _shift(seen: Sight, uv: Floats, free: bool, trim: bool) -> BandShift:
     )
 
 
+def _estimates(fit: ClusteredFit) -> tuple[Floats, Floats, Floats]:
+    """Values, standard errors and half intervals, (5,) each, by `NAMES`."""
+    values, errors, reach = np.zeros(5), np.full(5, np.nan), np.full(5, np.nan)
+    for place, row in enumerate(np.eye(len(fit.values))):
+        values[place] = fit.values[place]
+        errors[place], reach[place] = fit.standard_error(row), fit.reach(row)
+    return values, errors, reach
+
+
+def _anisotropy(fit: ClusteredFit) -> tuple[float, float, float]:
+    """e_x - e_y, its error, and the probability of as much where they are equal."""
+    rows = np.eye(len(fit.values))
+    apart = rows[E_X] - rows[E_Y]
+    difference, se = float(apart @ fit.values), fit.standard_error(apart)
+    if not se > 0:
+        return difference, se, np.nan
+    return difference, se, float(2 * special.stdtr(fit.dof(apart), -abs(difference) / se))
+
+
 def _single(seen: Sight, uv: Floats, table: Floats, used: Flags) -> tuple[ClusteredFit, Floats]:
     """The fit with e_x = e_y = e of the same points, and the contrast that is e."""
     joined = np.column_stack([table[:, E_X] + table[:, E_Y], table[:, DCX:]])
@@ -244,17 +256,18 @@ def _fitted(seen: Sight, uv: Floats, table: Floats, trim: bool) -> _Trimmed:
     here = np.asarray(
         np.isfinite(uv).all(axis=1) & np.isfinite(seen.columns).all(axis=(1, 2)), np.bool_
     )
-    used = _enough(seen.view, here)
-    for _ in range(MOST_ROUNDS):
-        fit = clustered_fit(*_system(seen, uv, table, used))
-        residual = uv - seen.uv - seen.columns @ table @ fit.values
-        if not trim:
+    found = _solved(seen, uv, table, _enough(seen.view, here))
+    for _ in range(MOST_ROUNDS if trim else 0):
+        kept = _enough(seen.view, here & within_limit(found.residual, found.used))
+        if (kept == found.used).all():
             break
-        kept = _enough(seen.view, here & within_limit(residual, used))
-        if (kept == used).all():
-            break
-        used = kept
-    return _Trimmed(fit, used, residual)
+        found = _solved(seen, uv, table, kept)
+    return found
+
+
+def _solved(seen: Sight, uv: Floats, table: Floats, used: Flags) -> _Trimmed:
+    fit = clustered_fit(*_system(seen, uv, table, used))
+    return _Trimmed(fit, used, uv - seen.uv - seen.columns @ table @ fit.values)
 
 
 def _enough(view: Ints, used: Flags) -> Flags:

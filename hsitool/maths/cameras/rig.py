@@ -295,21 +295,13 @@ def _camera(
     number: int,
     alone: Calibration,
 ) -> RigCamera:
-    layout, p = packed.layout, len(state.parameters)
-    count, views = len(layout.names), packed.image.shape[0]
+    layout, count = packed.layout, len(packed.layout.names)
     errors = np.sqrt(np.fmax(np.diag(sure.covariance), np.diag(sure.jackknife)))
-    first, other = number * count, packed.reference * count
     values = packed.lens(state.parameters, number)
+    along, down = _contrasts(packed, state, number)
     base = packed.lens(state.parameters, packed.reference)
-    along, down = np.zeros(p), np.zeros(p)
-    ratio, place_errors = 1.0, np.full(MOVES, np.nan)
-    if number != packed.reference:
-        along[[first, other]] = 1 / values[0], -1 / base[0]
-        down[[first + 1, other + 1]] = 1 / values[1], -1 / base[1]
-        ratio = float(np.sqrt(values[0] / base[0] * values[1] / base[1]))
-        at = packed.place_at(number)
-        place_errors = errors[at : at + MOVES] * [*(3 * [np.degrees(1)]), 1, 1, 1]
-    reach = _reach(sure, (along + down) / 2, views)
+    ratio = float(np.sqrt(values[0] / base[0] * values[1] / base[1]))
+    reach = _reach(sure, (along + down) / 2, len(packed.image))
     own = reduced.residual.reshape(packed.image.shape)[:, number]
     weight = packed.weight[:, number]
     turn, shift = packed.place(state.parameters, number)
@@ -317,10 +309,10 @@ def _camera(
         camera=Camera.from_intrinsics(layout.model, layout.intrinsics(values), alone.image_size),
         names=layout.names,
         values=values,
-        standard_errors=errors[first : first + count],
+        standard_errors=errors[number * count : (number + 1) * count],
         rotation_deg=np.degrees(rotation_vectors(turn[None])[0]),
         translation_mm=shift,
-        place_errors=place_errors,
+        place_errors=_place_errors(packed, errors, number),
         f_ratio=ratio,
         f_interval=(ratio * (1 - reach), ratio * (1 + reach)),
         anisotropy=float(np.log(values[0] / base[0]) - np.log(values[1] / base[1])),
@@ -329,6 +321,28 @@ def _camera(
         points=int(weight.sum()),
         views=int((weight.sum(axis=1) > 0).sum()),
     )
+
+
+def _contrasts(packed: _Packed, state: State, number: int) -> tuple[Floats, Floats]:
+    """(p,) derivatives of ln(fx_b / fx_ref) and of ln(fy_b / fy_ref); 0 for the reference."""
+    found = np.zeros((2, len(state.parameters)))
+    count = len(packed.layout.names)
+    if number != packed.reference:
+        for camera, sign in ((number, 1.0), (packed.reference, -1.0)):
+            focal = packed.lens(state.parameters, camera)[:2]
+            found[0, camera * count] = sign / focal[0]
+            found[1, camera * count + 1] = sign / focal[1]
+    return found[0], found[1]
+
+
+def _place_errors(packed: _Packed, errors: Floats, number: int) -> Floats:
+    """(6,) in degrees and mm, NaN for the reference."""
+    if number == packed.reference:
+        return np.full(MOVES, np.nan)
+    at = packed.place_at(number)
+    degrees = float(np.degrees(1.0))
+    scaled: Floats = errors[at : at + MOVES] * ([degrees] * 3 + [1.0] * 3)
+    return scaled
 
 
 def _error(sure: Sureness, contrast: Floats) -> float:

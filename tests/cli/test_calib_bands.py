@@ -283,16 +283,6 @@ REFUSALS: dict[str, tuple[tuple[object, ...], int, str]] = {
         WRONG_USE,
         "two outputs would be written to",
     ),
-    "table over its list": (
-        (*SAMPLE, "--band-shift", LIST, "--overwrite"),
-        WRONG_USE,
-        "band_corners.csv is an input",
-    ),
-    "table over wavelengths": (
-        (*CUBE, "--wavelengths", LIST, "--band-shift", LIST, "--overwrite"),
-        WRONG_USE,
-        "band_corners.csv is an input",
-    ),
     "plot over a view": (
         ("view.png", *BOARD, "--bands", "all", "--plot", "view.png", "--overwrite"),
         WRONG_USE,
@@ -315,6 +305,16 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     found, line = error_of(*arguments)
     assert (found, said in line) == (code, True), line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_inputs_are_not_written_over(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    own.write_bytes(LIST.read_bytes())
+    over = ("--band-shift", own, "--overwrite")
+    for inputs in ((own, *BOARD, "--bands", "all"), (*CUBE, "--wavelengths", own)):
+        code, line = error_of(*inputs, *over)
+        assert (code, "own.csv is an input" in line) == (WRONG_USE, True)
+    assert own.read_bytes() == LIST.read_bytes()
 
 
 @pytest.mark.parametrize(

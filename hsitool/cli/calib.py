@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from hsitool.cli import calib_bands as by_band
 from hsitool.cli import calib_options as given
 from hsitool.cli.app import app
+from hsitool.cli.calib_files import Outputs, reading
 from hsitool.cli.calib_idle import Given, refuse_idle
 from hsitool.cli.calib_options import (
     BoardModelName,
@@ -18,12 +19,21 @@ from hsitool.cli.calib_options import (
     ScannerName,
     TargetName,
 )
-from hsitool.cli.options import Json, Overwrite, Quiet, Threads, note, progress_bar
+from hsitool.cli.options import (
+    DEFAULT_MEMORY,
+    Json,
+    MaxMemory,
+    Overwrite,
+    Quiet,
+    Threads,
+    WavelengthsFile,
+    note,
+)
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
-    from hsitool.tasks.calib import CalibrationRun
-    from hsitool.tasks.calib_inputs import Corners
+    from hsitool.tasks.calib import CalibrationRun, CalibSettings
+    from hsitool.tasks.calib_inputs import Source
 
 
 @app.command(
@@ -53,6 +63,14 @@ def calib(
     corners: given.CornersFile = None,
     points: given.PointsFile = None,
     size: given.SizeOption = None,
+    bands: by_band.BandsOption = None,
+    ref_band: by_band.RefBand = "auto",
+    dk1: by_band.RadialOption = by_band.RadialName.auto,
+    mosaic: by_band.MosaicOption = None,
+    rig: by_band.RigOption = False,
+    wavelengths: WavelengthsFile = None,
+    band_shift: by_band.BandShiftFile = None,
+    plot: by_band.PlotOption = None,
     output: given.CameraFile = None,
     single_f: given.SingleF = False,
     report: given.ReportOption = None,
@@ -60,6 +78,7 @@ def calib(
     require: given.RequireOption = None,
     as_json: Json = False,
     overwrite: Overwrite = False,
+    max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
@@ -70,7 +89,7 @@ def calib(
     """
     from hsitool.tasks import calib as task
     from hsitool.tasks import calib_words as words
-    from hsitool.tasks.calib_inputs import Source, kind_of, read_source, recipe_of
+    from hsitool.tasks.calib_inputs import Source, kind_of, recipe_of
 
     task.refuse_scanner(scanner.value)
     relative, edge_px = words.tolerance(tol)
@@ -86,10 +105,11 @@ def calib(
         sensor_mm=None if sensor is None else words.sensor_mm(sensor),
     )
     inputs, kept = _inputs(images, corners)
-    refuse_idle(context, Given(kind_of(inputs, points), target, model))
+    kind = kind_of(inputs, points)
+    refuse_idle(context, Given(kind, target, model, bands is not None, rig))
     gates = task.Gates(max_rms, None if require is None else require.value)
-    _check_outputs(output, report, kept, overwrite)
-    _refuse_inputs((output, report, kept), [*inputs, *([points] if points else [])])
+    outputs = Outputs(output, report, kept, band_shift, plot, overwrite, quiet)
+    outputs.refuse([*inputs, points, wavelengths])
     square_mm = None if square is None else words.length_mm(square, "--square")
     source = Source(
         tuple(inputs),
@@ -101,22 +121,18 @@ def calib(
         None if size is None else words.image_size(size),
         threads,
     )
-    told: list[str] = []
-    try:
-        with progress_bar("calib", quiet) as progress:
-            found = read_source(source, progress, told.append)
-    finally:
-        for line in told:  # when the bar is gone; if nothing was found, they are the reason
-            note(line, quiet)
-    if kept is not None:
-        _keep(kept, found, overwrite, quiet)
-    run = task.calibrate_corners(found, settings)
-    _tell(run, quiet)
+    if bands is None:
+        found = _Found(_calibrated(source, settings, outputs))
+    else:
+        options = by_band.BandOptions(bands, ref_band, dk1, mosaic, rig, wavelengths, max_memory)
+        compared = by_band.calibrate(source, settings, options, outputs)
+        found = _Found(compared.run, compared)
+    _tell(found, quiet)
     if single_f and not (output or as_json):
         note("--single-f is for -o FILE and --json: the table always has both", quiet)
-    _write(run, output, report, single=single_f, overwrite=overwrite, quiet=quiet)
-    _answer(run, single_f, as_json)
-    failed = task.failed_gates(run, gates)
+    _write(found, outputs, single_f)
+    _answer(found, single_f, as_json)
+    failed = task.failed_gates(found.run, gates)
     for line in failed:
         note(line, False)
     raise typer.Exit(1 if failed else 0)
@@ -134,83 +150,69 @@ def _inputs(images: list[Path] | None, corners: Path | None) -> tuple[list[Path]
     return [corners], None
 
 
-def _check_outputs(
-    output: Path | None, report: Path | None, kept: Path | None, overwrite: bool
-) -> None:
-    """Refuse before the work what could not be written after it."""
-    from hsitool.storage.camera_files import check_camera_file
-    from hsitool.storage.corners import check_corner_list
-    from hsitool.storage.writers import refuse_twins
+def _calibrated(source: Source, settings: CalibSettings, outputs: Outputs) -> CalibrationRun:
+    """The calibration of one camera, whose corners are kept where asked for."""
+    from hsitool.tasks.calib import calibrate_corners
+    from hsitool.tasks.calib_inputs import read_source
 
-    if output is not None:
-        check_camera_file(output, overwrite)
-    if report is not None:
-        from hsitool.drawing.calib_report import check_report
-
-        check_report(report, overwrite)
-    if kept is not None:
-        check_corner_list(kept, overwrite)
-    refuse_twins((), others=[path for path in (output, report, kept) if path is not None])
+    with reading(outputs.quiet) as (progress, tell):
+        corners = read_source(source, progress, tell)
+    outputs.keep_corners(corners.views, len(corners.views))
+    return calibrate_corners(corners, settings)
 
 
-def _refuse_inputs(outputs: Iterable[Path | None], inputs: Iterable[Path]) -> None:
-    """Refuse to write over what is read, whatever `--overwrite` says."""
-    from hsitool.storage.images import list_images
+@dataclass(frozen=True)
+class _Found:
+    """A calibration, and the bands that it is the reference of."""
 
-    read = {os.path.realpath(path) for path in list_images(inputs)}
-    for path in outputs:
-        if path is not None and os.path.realpath(path) in read:
-            raise UsageError(f"{path} is an input: give the output another name")
+    run: CalibrationRun
+    bands: by_band.ByBand | None = None
 
-
-def _keep(path: Path, corners: Corners, overwrite: bool, quiet: bool) -> None:
-    """Write the corner list before the fit, so that a fit that fails does not cost detections."""
-    from hsitool.storage.corners import write_corners
-
-    write_corners(path, corners.views, overwrite=overwrite)
-    count = len(corners.views)
-    note(f"{path}: holds the corners of {count} image{'' if count == 1 else 's'}", quiet)
-
-
-def _tell(run: CalibrationRun, quiet: bool) -> None:
-    """Notes on standard error: every view left out, what was assumed."""
-    refused = (f"{view.name}: not used: {view.reason}" for view in run.calibration.refused)
-    for line in (*refused, *run.calibration.warnings):
-        note(line, quiet)
-    note(f"calibrated in {run.seconds:.2f} s", quiet)
-
-
-def _write(
-    run: CalibrationRun,
-    output: Path | None,
-    report: Path | None,
-    *,
-    single: bool,
-    overwrite: bool,
-    quiet: bool,
-) -> None:
-    """The camera file and the report."""
-    if output is not None:
-        from hsitool.storage.camera_files import left_out, write_camera
+    def record(self, single: bool) -> dict[str, Any]:
+        """What `--json` prints and `-o camera.json` holds."""
+        if self.bands is not None:
+            return by_band.band_record(self.bands, single)
         from hsitool.tasks.calib_record import calibration_record
 
-        write_camera(output, calibration_record(run, single=single), overwrite=overwrite)
-        if (told := left_out(output)) is not None:
-            note(told, quiet)
-    if report is not None:
+        return calibration_record(self.run, single=single)
+
+
+def _tell(found: _Found, quiet: bool) -> None:
+    """Notes on standard error: every view and band left out, what was assumed."""
+    reference, bands = found.run.calibration, found.bands
+    refused = (f"{view.name}: not used: {view.reason}" for view in reference.refused)
+    notes = () if bands is None else by_band.band_notes(bands)
+    for line in (*refused, *notes, *reference.warnings):
+        note(line, quiet)
+    seconds = found.run.seconds if bands is None else bands.seconds
+    note(f"calibrated in {seconds:.2f} s", quiet)
+
+
+def _write(found: _Found, outputs: Outputs, single: bool) -> None:
+    """The camera file, the report, and those about bands."""
+    if outputs.camera is not None:
+        from hsitool.storage.camera_files import left_out, write_camera
+
+        write_camera(outputs.camera, found.record(single), overwrite=outputs.overwrite)
+        if (told := left_out(outputs.camera)) is not None:
+            note(told, outputs.quiet)
+    if outputs.report is not None:
         from hsitool.drawing.calib_report import write_report
 
-        write_report(run, report, overwrite)
+        write_report(found.run, outputs.report, outputs.overwrite, found.bands)
+    if found.bands is not None:
+        by_band.write_bands(found.bands, outputs)
 
 
-def _answer(run: CalibrationRun, single: bool, as_json: bool) -> None:
+def _answer(found: _Found, single: bool, as_json: bool) -> None:
     """The result on standard output."""
     if as_json:
         from hsitool.storage.camera_files import json_text
-        from hsitool.tasks.calib_record import calibration_record
 
-        typer.echo(json_text(calibration_record(run, single=single)))
+        typer.echo(json_text(found.record(single)))
         return
     from hsitool.cli.calib_table import calibration_lines
 
-    typer.echo("\n".join(calibration_lines(run)))
+    bands = found.bands
+    lines = calibration_lines(found.run) if bands is None else by_band.band_lines(bands)
+    typer.echo("\n".join(lines))

@@ -14,6 +14,10 @@ from hsitool.errors import UsageError
 if TYPE_CHECKING:
     from hsitool.tasks.calib_inputs import Kind
 
+BANDS = (
+    *("ref_band", "dk1", "mosaic", "rig", "wavelengths"),
+    *("band_shift", "plot", "max_memory"),
+)
 DETECTION = ("accurate", "subpix_window", "subpix_eps", "resize_ok", "dictionary", "marker")
 RECIPE = DETECTION[:3]
 MARKERS = DETECTION[4:]
@@ -26,6 +30,8 @@ class Given:
     kind: Kind
     target: TargetName
     model: ModelName
+    bands: bool
+    rig: bool
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,11 @@ class Idle:
 
 
 IDLE = (
+    Idle(
+        BANDS,
+        lambda given: not given.bands,
+        "it is about bands: leave it out, or add --bands all",
+    ),
     Idle(
         DETECTION,
         lambda given: given.kind == "lists",
@@ -57,6 +68,37 @@ IDLE = (
         ("size",),
         lambda given: given.kind != "points",
         "images and corner lists tell their size: leave it out, or name --points",
+    ),
+    Idle(
+        ("mosaic", "wavelengths", "max_memory"),
+        lambda given: given.kind == "lists",
+        "it goes with cubes, a corner list has its bands and wavelengths: leave it out",
+    ),
+    Idle(
+        ("resize_ok",),
+        lambda given: given.bands,
+        "views of one camera's bands have one size: leave out other cubes",
+    ),
+    Idle(
+        ("subpix_window", "subpix_eps"),
+        lambda given: given.bands and not given.rig,
+        "corners are refined anew in every band: leave it out",
+    ),
+    Idle(
+        ("mosaic",),
+        lambda given: given.rig,
+        "filters of a mosaic have one lens, bands of a rig one each: leave out one",
+    ),
+    Idle(
+        ("dk1",),
+        lambda given: given.rig,
+        "every lens of a rig has a distortion of its own: leave it out",
+    ),
+    Idle(
+        ("band_shift",),
+        lambda given: given.rig,
+        "lenses of a rig see from different places, so that no shift of one against the other "
+        "holds at all distances: leave it out, -o camera.json keeps every lens",
     ),
     Idle(
         RECIPE,

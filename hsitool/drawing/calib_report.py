@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING
 
 import hsitool
 from hsitool.drawing import UNDATED, new_figure, require_matplotlib
+from hsitool.drawing.bands import WIDTH, draw_by_band, height_of
 from hsitool.drawing.focal import draw_focal
 from hsitool.drawing.poses import draw_board, draw_coverage, draw_turns, draw_uncertainty
 from hsitool.drawing.residuals import draw_radius, draw_vectors, draw_views, view_rows
 from hsitool.errors import UsageError, printable
 from hsitool.storage.atomic import refuse_existing
 from hsitool.storage.texts import write_text
+from hsitool.tasks.band_summary import bands_headline, bands_notes, bands_rows, bands_table
+from hsitool.tasks.calib_rig import rig_headline, rig_notes, rig_rows, rig_table
 from hsitool.tasks.calib_summary import summary_rows, view_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hsitool.tasks.calib import CalibrationRun
+    from hsitool.tasks.calib_bands import BandsRun
+    from hsitool.tasks.calib_rig import RigRun
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
@@ -40,6 +45,17 @@ figure { margin: 0; } figcaption { max-width: 46rem; color: #444; }
 img { max-width: 100%; height: auto; }
 footer { margin-top: 3rem; color: #666; font-size: 0.85rem; }
 """
+
+
+OF_BANDS = (
+    "Differences of corners seen in the same poses: poses, board and distortion cancel. Bars are "
+    "95 % intervals. The noise of the reference's corners is in all of them, so that bands move up "
+    "and down together; the curve takes that into account."
+)
+OF_RIG = (
+    "All lenses in one bundle adjustment, with the poses of the board in common; each has one "
+    "place against the reference."
+)
 
 
 @dataclass(frozen=True)
@@ -66,15 +82,17 @@ def check_report(path: Path, overwrite: bool = False) -> None:
     refuse_existing([path], overwrite)
 
 
-def write_report(run: CalibrationRun, path: Path, overwrite: bool = False) -> None:
-    """Write the page whole or not at all.
+def write_report(
+    run: CalibrationRun, path: Path, overwrite: bool = False, bands: BandsRun | RigRun | None = None
+) -> None:
+    """Write the page whole or not at all; `bands` are those that `run` is the reference of.
 
     Raises:
         UsageError: as `check_report`.
         DataError: it cannot be written.
     """
     check_report(path, overwrite)
-    write_text(path, "\n".join(_page(run)) + "\n", overwrite=overwrite)
+    write_text(path, "\n".join(_page(run, bands)) + "\n", overwrite=overwrite)
 
 
 def plots(run: CalibrationRun) -> tuple[Plot, ...]:
@@ -173,13 +191,16 @@ def drawn(plot: Plot) -> Figure:
     return figure
 
 
-def _page(run: CalibrationRun) -> Iterator[str]:
+def _page(run: CalibrationRun, bands: BandsRun | RigRun | None) -> Iterator[str]:
     found = run.calibration
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>'
     yield f"<title>Camera calibration: {escape(found.verdict.key)}</title>"
     yield f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>Camera calibration</h1>"
     kind = "verdict bad" if found.bad else "verdict"
     yield f'<p class="{kind}"><strong>{escape(found.verdict.sentence)}</strong></p>'
+    if bands is not None:
+        yield from _bands(bands)
+        yield "<h2>The reference band</h2>"
     yield from _rows(summary_rows(run))
     for plot in plots(run):
         yield from _figure(plot)
@@ -190,6 +211,28 @@ def _page(run: CalibrationRun) -> Iterator[str]:
         yield from _rows([(printable(r.name), printable(r.reason)) for r in run.refused])
     yield f"<footer>hsitool {escape(hsitool.__version__)}</footer>"
     yield "</body>\n</html>"
+
+
+def _bands(bands: BandsRun | RigRun) -> Iterator[str]:
+    """The bands against the reference: the answer, the plot, the table."""
+    from hsitool.tasks.calib_bands import BandsRun
+
+    if isinstance(bands, BandsRun):
+        said, rows, table = bands_headline(bands), list(bands_rows(bands)), bands_table(bands)
+        notes, caption = list(bands_notes(bands)), OF_BANDS
+    else:
+        said, rows, table = rig_headline(bands), list(rig_rows(bands)), rig_table(bands)
+        notes, caption = list(rig_notes(bands)), OF_RIG
+    yield f'<p class="verdict"><strong>{escape(said)}</strong></p>'
+    yield from _rows(rows)
+    height = height_of(bands)
+    yield from _figure(
+        Plot("bands", "Bands", caption, WIDTH, height, lambda figure: draw_by_band(figure, bands))
+    )
+    yield from _grid(table)
+    if notes:
+        yield "<h2>Notes on bands</h2>"
+        yield "<ul>" + "".join(f"<li>{escape(printable(note))}</li>" for note in notes) + "</ul>"
 
 
 def _rows(rows: Sequence[tuple[str, str]]) -> Iterator[str]:

@@ -1,17 +1,69 @@
-"""Tables of where each band of a camera lies against its reference band, as CSV."""
+"""Tables of where each band of a camera lies against its reference band, as CSV.
+
+A line a band. Its first seven columns tell where a point of the reference band is seen in the band,
+with the reference's intrinsics fx, fy, cx, cy and x, y, r on the plane at distance 1, undistorted:
+
+    u_b = u + e_x (u - cx) + dcx_px + dk1 fx x r^2,    v_b likewise with e_y, cy, dcy_px, fy, y
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hsitool.camera import BandShift
-from hsitool.errors import DataError
-from hsitool.storage.texts import read_text
+from hsitool.errors import DataError, UsageError
+from hsitool.storage.atomic import refuse_existing
+from hsitool.storage.texts import read_text, write_text
 
 NEEDED = ("band", "e_x", "e_y", "dcx_px", "dcy_px")
+"""Columns that a table has to have; bands count from 1 in the file."""
+COLUMNS = (
+    *("band", "wavelength_nm", "e_x", "e_y", "dcx_px", "dcy_px", "dk1"),
+    *("se_e_x", "se_e_y", "se_dcx_px", "se_dcy_px", "se_dk1"),
+    *("f_ratio", "f_ratio_low", "f_ratio_high"),
+    *("points", "views", "rms_px", "edge_px", "offset_x_px", "offset_y_px", "note"),
+)
+"""Those that are written; only the first seven move points, and are read."""
 MAX_BYTES = 16 * 10**6
+
+Row = Mapping[str, float | int | str | None]
+
+
+def check_band_shifts(path: Path, overwrite: bool = False) -> None:
+    """Refuse a table that could not be written in the end.
+
+    Raises:
+        UsageError: another ending than .csv, the file exists, or its folder is missing.
+    """
+    if path.suffix.lower() != ".csv":
+        raise UsageError(f"{path}: a table of bands is CSV: name it .csv")
+    refuse_existing([path], overwrite)
+
+
+def write_band_shifts(path: Path, rows: Iterable[Row], *, overwrite: bool = False) -> None:
+    """Write the table, whole or not at all; numbers keep all digits, unknown ones are empty.
+
+    Raises:
+        UsageError: as `check_band_shifts`.
+        DataError: it cannot be written.
+    """
+    check_band_shifts(path, overwrite)
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for row in rows:
+        table.writerow([_cell(row.get(name)) for name in COLUMNS])
+    write_text(path, out.getvalue(), overwrite=overwrite)
+
+
+def _cell(value: float | int | str | None) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    return value if isinstance(value, str) else repr(value)
 
 
 def read_band_shifts(path: Path) -> tuple[BandShift, ...]:

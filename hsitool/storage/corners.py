@@ -7,7 +7,8 @@ CSV, a line a point, columns in any order and others ignored:
 
 `columns`, `rows`: size of the image in px. `point`: its number on the board from 0, along the
 board's rows. `u`, `v`: px, first pixel centre (0, 0). Where the board is no plain grid, `x,y,z`
-give the point in mm. JSON holds the same:
+give the point in mm. Where a camera has several bands, `band` (from 1) and `wavelength_nm` say
+which one a point was seen in. JSON holds the same:
 
     {"format": "hsitool corners", "version": 1, "views": [{"image": "left01.jpg",
      "size": [640, 480], "points": [0, ...], "uv": [[244.40, 94.12], ...], "xyz_mm": null}]}
@@ -43,6 +44,7 @@ MOST_POINTS = 500_000
 
 NEEDED = ("image", "columns", "rows", "point", "u", "v")
 PLACE = ("x", "y", "z")
+BAND, WAVELENGTH = "band", "wavelength_nm"
 MOST_SIDE = 10**6
 COMMAS_A_POINT = 6
 """In JSON, at most: one in `points`, two in `uv`, three in `xyz_mm`."""
@@ -56,7 +58,8 @@ Numbers = NDArray[np.float64]
 class CornerView:
     """The points of one image: `size` (columns, rows) in px, `ids` (n,), `uv` (n, 2) in px.
 
-    `xyz_mm` (n, 3) are the points on the board where they do not follow from their numbers.
+    `xyz_mm` (n, 3) are the points on the board where they do not follow from their numbers. `band`
+    counts from 1; None where the list knows of no bands.
     """
 
     name: str
@@ -64,6 +67,8 @@ class CornerView:
     ids: NDArray[np.int64]
     uv: Numbers
     xyz_mm: Numbers | None = None
+    band: int | None = None
+    wavelength_nm: float | None = None
 
 
 def read_corners(path: Path) -> list[CornerView]:
@@ -169,6 +174,10 @@ def _check(view: CornerView, path: Path) -> None:
     where = f"{path}: {view.name}" if path.name != view.name else str(path)
     if len(view.name) > LONGEST_NAME:
         raise DataError(f"{path}: an image's name of {len(view.name)} letters cannot be")
+    if view.band is not None:
+        where += f", band {view.band}"
+        if view.band < 1:
+            raise DataError(f"{where}: bands count from 1")
     if not all(1 <= side <= MOST_SIDE for side in view.size):
         raise DataError(f"{where}: an image of {view.size[0]}x{view.size[1]} pixels cannot be")
     numbers = view.uv if view.xyz_mm is None else np.hstack([view.uv, view.xyz_mm])
@@ -200,7 +209,8 @@ def _from_csv(text: str, path: Path) -> list[CornerView]:
                 f"{path}: the first line names no {', '.join(lacking)}: a corner list begins "
                 f"with {','.join(NEEDED)}"
             )
-        twice = [name for name in (*NEEDED, *PLACE) if header.count(name) > 1]
+        known = (*NEEDED, *PLACE, BAND, WAVELENGTH)
+        twice = [name for name in known if header.count(name) > 1]
         if twice:
             raise DataError(f"{path}: the first line names {twice[0]} twice")
         return _grouped(rows, header, path)
@@ -213,8 +223,8 @@ def _grouped(rows: Any, header: list[str], path: Path) -> list[CornerView]:
     placed = all(name in header for name in PLACE)
     whole = [header.index(name) for name in NEEDED[1:4]]
     real = [header.index(name) for name in (*NEEDED[4:], *(PLACE if placed else ()))]
-    image = header.index("image")
-    found: dict[str, tuple[tuple[int, int], list[int], list[list[float]]]] = {}
+    image, spectral = header.index("image"), _spectral_columns(header)
+    found: dict[tuple[str, int | None], _Lines] = {}
     for row in rows:
         if not row:
             continue
@@ -222,13 +232,47 @@ def _grouped(rows: Any, header: list[str], path: Path) -> list[CornerView]:
         if len(row) != len(header):
             raise DataError(f"{where}: {len(row)} fields, but the first line has {len(header)}")
         columns, height, point = (_number(row[at], int, where) for at in whole)
-        size = columns, height
-        view = found.setdefault(row[image].strip(), (size, [], []))
-        if view[0] != size:
+        band, wavelength = _spectral(row, spectral, where)
+        lines = _Lines((columns, height), wavelength, [], [])
+        view = found.setdefault((row[image].strip(), band), lines)
+        if view.size != lines.size:
             raise DataError(f"{where}: {row[image]} has another size than before")
-        view[1].append(point)
-        view[2].append([_number(row[at], float, where) for at in real])
-    return [_view(name, *parts) for name, parts in found.items()]
+        if view.wavelength_nm != lines.wavelength_nm:
+            raise DataError(f"{where}: band {band} has another wavelength than before")
+        view.points.append(point)
+        view.numbers.append([_number(row[at], float, where) for at in real])
+    return [_view(name, band, lines) for (name, band), lines in found.items()]
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """What the lines of a view say."""
+
+    size: tuple[int, int]
+    wavelength_nm: float | None
+    points: list[int]
+    numbers: list[list[float]]
+
+
+def _spectral_columns(header: list[str]) -> tuple[int | None, int | None]:
+    band, wavelength = (header.index(n) if n in header else None for n in (BAND, WAVELENGTH))
+    return band, wavelength
+
+
+def _spectral(
+    row: list[str], columns: tuple[int | None, int | None], where: str
+) -> tuple[int | None, float | None]:
+    """Band and wavelength of a line; a wavelength may be empty."""
+    band, wavelength = columns
+    if band is None:
+        return None, None
+    number: int = _number(row[band], int, where)
+    if wavelength is None or not row[wavelength].strip():
+        return number, None
+    nm: float = _number(row[wavelength], float, where)
+    if not nm > 0:
+        raise DataError(f"{where}: {nm:g} nm is no wavelength")
+    return number, nm
 
 
 def _number(text: str, kind: Callable[[str], Any], where: str) -> Any:
@@ -244,12 +288,11 @@ def _number(text: str, kind: Callable[[str], Any], where: str) -> Any:
     return value
 
 
-def _view(
-    name: str, size: tuple[int, int], points: list[int], numbers: list[list[float]]
-) -> CornerView:
-    table = np.array(numbers, np.float64)
+def _view(name: str, band: int | None, lines: _Lines) -> CornerView:
+    table = np.array(lines.numbers, np.float64)
     xyz = table[:, 2:] if table.shape[1] == 5 else None
-    return CornerView(name, size, np.array(points, np.int64), table[:, :2], xyz)
+    ids = np.array(lines.points, np.int64)
+    return CornerView(name, lines.size, ids, table[:, :2], xyz, band, lines.wavelength_nm)
 
 
 def _from_json(text: str, path: Path) -> list[CornerView]:
@@ -266,9 +309,9 @@ def _from_json(text: str, path: Path) -> list[CornerView]:
     listed = [view.get("points") for view in views if isinstance(view, dict)]
     _refuse_more(sum(len(points) for points in listed if isinstance(points, list)), path)
     read = [_view_of_json(item, f"{path}: view {n}") for n, item in enumerate(views, 1)]
-    names = Counter(view.name for view in read)
+    names = Counter((view.name, view.band) for view in read)
     if len(names) < len(read):
-        raise DataError(f"{path}: {names.most_common(1)[0][0][:LONGEST_NAME]} occurs twice")
+        raise DataError(f"{path}: {names.most_common(1)[0][0][0][:LONGEST_NAME]} occurs twice")
     return [view for view in read if len(view.ids)]
 
 
@@ -311,7 +354,18 @@ def _view_of_json(item: Any, where: str) -> CornerView:
     xyz = _table(item, "xyz_mm", 3, where) if placed else None
     if len(uv) != len(points) or (xyz is not None and len(xyz) != len(points)):
         raise DataError(f"{where}: {len(points)} points, but {len(uv)} places uv or other xyz_mm")
-    return CornerView(name, (size[0], size[1]), np.array(points, np.int64), uv, xyz)
+    ids, (band, nm) = np.array(points, np.int64), _spectral_of_json(item, where)
+    return CornerView(name, (size[0], size[1]), ids, uv, xyz, band, nm)
+
+
+def _spectral_of_json(item: dict[str, Any], where: str) -> tuple[int | None, float | None]:
+    """Band and wavelength of a view; it may have none."""
+    band, nm = item.get(BAND), item.get(WAVELENGTH)
+    if band is not None and (type(band) is not int or abs(band) > LARGEST):
+        raise DataError(f'{where}: "{BAND}" is no number of a band')
+    if nm is not None and (type(nm) not in (int, float) or not 0 < nm < LARGEST):
+        raise DataError(f'{where}: "{WAVELENGTH}" is no wavelength in nm')
+    return (None, None) if band is None else (band, None if nm is None else float(nm))
 
 
 def _whole(item: dict[str, Any], key: str, where: str) -> list[int]:
@@ -340,26 +394,31 @@ def _is_row(row: Any, width: int) -> bool:
 
 def _as_csv(views: Sequence[CornerView]) -> str:
     placed = any(view.xyz_mm is not None for view in views)
+    banded = any(view.band is not None for view in views)
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow([*NEEDED, *(PLACE if placed else ())])
+    rows.writerow([*NEEDED, *(PLACE if placed else ()), *((BAND, WAVELENGTH) if banded else ())])
     for view in views:
         table = view.uv if view.xyz_mm is None else np.hstack([view.uv, view.xyz_mm])
         name = view.name.encode("utf-8", "replace").decode()  # a file's may be no Unicode
+        wavelength = "" if view.wavelength_nm is None else repr(view.wavelength_nm)
+        spectral = [view.band, wavelength] if banded else []
         for point, numbers in zip(view.ids.tolist(), table.tolist(), strict=True):
-            rows.writerow([name, *view.size, point, *map(repr, numbers)])
+            rows.writerow([name, *view.size, point, *map(repr, numbers), *spectral])
     return out.getvalue()
 
 
 def _as_json(views: Sequence[CornerView]) -> str:
-    listed = [
-        {
+    listed = []
+    for view in views:
+        item = {
             "image": view.name,
             "size": list(view.size),
             "points": view.ids.tolist(),
             "uv": view.uv.tolist(),
             "xyz_mm": None if view.xyz_mm is None else view.xyz_mm.tolist(),
         }
-        for view in views
-    ]
+        if view.band is not None:
+            item |= {BAND: view.band, WAVELENGTH: view.wavelength_nm}
+        listed.append(item)
     return json.dumps({"format": FORMAT, "version": VERSION, "views": listed}) + "\n"

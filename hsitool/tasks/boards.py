@@ -137,7 +137,7 @@ def find_boards(
     if not resize_ok:
         _refuse_sizes(headers, size)
     _warn_of_turned(headers, size)
-    names = _names(paths)
+    names = file_names(paths)
     views = map_in_order(
         partial(_look, board=board, recipe=recipe or Recipe(), size=size),
         list(zip(names, headers, strict=True)),
@@ -238,7 +238,7 @@ def _warn_of_turned(headers: Sequence[ImageHeader | DataError], size: Size) -> N
         )
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def file_names(paths: Sequence[Path]) -> list[str]:
     """File names, with their folders where one occurs twice."""
     count = Counter(path.name for path in paths)
     return [path.name if count[path.name] == 1 else str(path) for path in paths]

@@ -154,17 +154,23 @@ def _detected(source: Source, progress: Progress | None, tell: Tell | None) -> C
     swapped = found.axes_swapped
     if swapped and tell is not None:
         tell(SWAPPED)
-    unit = _unit(source)
+    unit = unit_of(source)
     return Corners(views, found.size, source.board, unit, refused, source.recipe, swapped)
 
 
-def _unit(source: Source) -> str:
+def unit_of(source: Source) -> str:
+    """What lengths on the board are in."""
     return "squares" if source.square_mm is None else "mm"
 
 
 def _listed(source: Source) -> Corners:
     """Of CSV or JSON lists; several are joined."""
     read = [(path, view) for path in source.inputs for view in read_corners(path)]
+    if len(bands := sorted({view.band for _, view in read if view.band is not None})) > 1:
+        raise UsageError(
+            f"{source.inputs[0]} holds {len(bands)} bands: --bands all calibrates each against "
+            "one of them"
+        )
     sizes = {view.size: path for path, view in read}
     if len(sizes) > 1:
         (one, first), (other, second), *_ = sizes.items()
@@ -177,10 +183,21 @@ def _listed(source: Source) -> Corners:
         view if count[view.name] == 1 else replace(view, name=f"{path}:{view.name}")
         for path, view in read
     )
-    placed = all(view.xyz_mm is not None for view in views)
-    if placed and not (source.board is None and source.square_mm is None):
+    unit = listed_unit(source, views)
+    return Corners(views, next(iter(sizes)), source.board, unit)
+
+
+def listed_unit(source: Source, views: Sequence[CornerView]) -> str:
+    """What lengths are in that lists tell.
+
+    Raises:
+        UsageError: a board is named, too, although they say themselves where their points are.
+    """
+    if not all(view.xyz_mm is not None for view in views):
+        return unit_of(source)
+    if not (source.board is None and source.square_mm is None):
         raise UsageError(f"{source.inputs[0]} says itself where its points are: {PLACED}")
-    return Corners(views, next(iter(sizes)), source.board, "mm" if placed else _unit(source))
+    return "mm"
 
 
 def _from_point_files(source: Source, model: Path) -> Corners:

@@ -14,6 +14,8 @@ SMALLEST_MM, LARGEST_MM = 1e-3, 1e5
 MICRO = str.maketrans({"\u00b5": "u", "\u03bc": "u"})
 """The micro sign and the Greek letter."""
 
+LARGEST_MOSAIC = 32
+
 
 def length_mm(text: str, option: str) -> float:
     """Millimetres of `25mm`, `1in`, or a plain number of mm.
@@ -62,6 +64,23 @@ def image_size(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(p.isascii() and p.isdigit() and 0 < len(p) < 7 for p in parts):
         raise UsageError(f"--size '{text}' is not WIDTHxHEIGHT in px, as 640x480")
     return int(parts[0]), int(parts[1])
+
+
+def mosaic(text: str) -> tuple[int, int]:
+    """(across, down) filters of `4x4`.
+
+    Raises:
+        UsageError: not two whole numbers that a sensor may have.
+    """
+    parts = text.strip().lower().replace("×", "x").split("x")
+    if len(parts) != 2 or not all(p.isascii() and p.isdigit() and len(p) < 4 for p in parts):
+        raise UsageError(f"--mosaic '{text}' is not ACROSSxDOWN in filters, as 4x4")
+    across, down = int(parts[0]), int(parts[1])
+    if not (1 <= across <= LARGEST_MOSAIC and 1 <= down <= LARGEST_MOSAIC and across * down > 1):
+        raise UsageError(
+            f"--mosaic '{text}': a pattern has 2 to {LARGEST_MOSAIC}x{LARGEST_MOSAIC} filters"
+        )
+    return across, down
 
 
 def pitch_mm(text: str) -> tuple[float, float]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from hsitool.camera import BandShift
-from hsitool.errors import DataError
+from hsitool.errors import DataError, UsageError
 from hsitool.storage import band_shifts
-from hsitool.storage.band_shifts import read_band_shifts
+from hsitool.storage.band_shifts import read_band_shifts, write_band_shifts
 
 NAMES = "band,wavelength_nm,e_x,e_y,dcx_px,dcy_px"
 
@@ -31,6 +32,26 @@ def test_rows_are_read(tmp_path: Path) -> None:
 def test_columns_come_in_any_order_and_others_are_passed_over(tmp_path: Path) -> None:
     path = table(tmp_path, "dk1, e_x,e_y,se,dcx_px,dcy_px,band", "0.01, 1,2,?,3,4,7")
     assert read_band_shifts(path) == (BandShift(6, None, 1, 2, 3, 4, 0.01),)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """All digits; what is unknown is an empty cell, and other columns do not matter."""
+    path = tmp_path / "shifts.csv"
+    third, tiny = 1 / 3, 5e-324
+    rows = [
+        {"band": 2, "wavelength_nm": 500.1, "e_x": third, "e_y": -third, "dcx_px": 1e22}
+        | {"dcy_px": tiny, "dk1": 0.1, "se_e_x": math.nan, "note": 'missing, "seen" in 2\nviews'},
+        {"band": 7, "wavelength_nm": None, "e_x": 0.0, "e_y": 0.0, "dcx_px": 0.0, "dcy_px": 0.0},
+    ]
+    write_band_shifts(path, rows)
+    assert read_band_shifts(path) == (
+        BandShift(1, 500.1, third, -third, 1e22, tiny, 0.1),
+        BandShift(6, None, 0.0, 0.0, 0.0, 0.0),
+    )
+    with pytest.raises(UsageError, match="exists"):
+        write_band_shifts(path, rows)
+    with pytest.raises(UsageError, match=r"a table of bands is CSV"):
+        write_band_shifts(tmp_path / "shifts.txt", rows)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ class Grid:
     moved_px: float = 0.0
 
 
-def refine(image: Grey, uv: Points, half_window: int, steps: int, eps_px: float) -> Points:
+def refine(
+    image: Grey | NDArray[np.float32], uv: Points, half_window: int, steps: int, eps_px: float
+) -> Points:
     """Corners (n, 2) moved to where the grey gradients around them meet (`cornerSubPix`)."""
     side = min(image.shape)
     half_window = max(1, min(half_window, (side - 5) // 2))
@@ -72,6 +74,27 @@ def right_handed(uv: Points, shape: tuple[int, int]) -> Points:
     if along[0] * down[1] - along[1] * down[0] < 0:
         grid = grid[:, ::-1]
     return np.ascontiguousarray(grid).reshape(-1, 2)
+
+
+def same_way_round(grids: Points, shape: tuple[int, int]) -> Points:
+    """Grids (bands, n, 2) of one board seen from almost the same place, all counted alike.
+
+    A chessboard looks the same turned by 180 degrees (a square one by 90), and detectors start
+    where they like: each grid is turned as the first that has no NaN.
+    """
+    whole = [place for place, uv in enumerate(grids) if np.isfinite(uv).all()]
+    turned = grids.copy()
+    for place in whole[1:]:
+        ways = _ways_round(grids[place].reshape(*shape, 2))
+        first = grids[whole[0]] - grids[whole[0]].mean(axis=0)
+        turned[place] = min(ways, key=lambda uv: float(np.sum((uv - uv.mean(axis=0) - first) ** 2)))
+    return turned
+
+
+def _ways_round(grid: Points) -> list[Points]:
+    """(n, 2) of a grid (rows, columns, 2) counted from other corners, without mirroring."""
+    turns = range(4) if grid.shape[0] == grid.shape[1] else (0, 2)
+    return [np.rot90(grid, turn).reshape(-1, 2) for turn in turns]
 
 
 def measured(uv: Points, places: Points, detector: str, moved_px: float) -> Grid:

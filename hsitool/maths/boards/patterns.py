@@ -55,13 +55,13 @@ def find_charuco(image: Grey, board: Board) -> tuple[Ids, Grid | None]:
     places = board.grid[ids]
     if len(ids) < LEAST_CORNERS or min(np.ptp(places, axis=0)) == 0:
         return ids, None
-    window = max(SMALLEST_WINDOW, int(_clear_share(board) * _spacing(uv, places)))
+    window = max(SMALLEST_WINDOW, int(clear_share(board) * _spacing(uv, places)))
     refined = refine(image, uv, window, REFINE_STEPS, REFINE_PX)
     moved = float(np.linalg.norm(refined - uv, axis=1).max())
     return ids, measured(refined, places, "charuco", moved)
 
 
-def _clear_share(board: Board) -> float:
+def clear_share(board: Board) -> float:
     """Half of the sub-pixel window in squares, so that no marker reaches into it."""
     gap = (board.square_mm - (board.marker_mm or 0.0)) / 2 / board.square_mm
     return min(WINDOW_SHARE, gap)

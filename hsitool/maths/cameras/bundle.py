@@ -7,6 +7,7 @@ the shared parameters alone (Triggs et al. 2000, Bundle Adjustment: A Modern Syn
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -77,7 +78,7 @@ def reduce_views(packed: PackedViews, layout: Layout, state: State) -> Reduced:
     # A turn w about the board's centre moves a point P by w x P, and a . (w x P) = w . (P x a).
     arms = points - np.repeat(state.translation, n, axis=0)
     pose = np.concatenate([np.cross(arms[:, None], by_point), by_point], axis=-1)
-    return _projected(residual, shared.reshape(views, 2 * n, -1), pose.reshape(views, 2 * n, 6))
+    return projected(residual, shared.reshape(views, 2 * n, -1), pose.reshape(views, 2 * n, 6))
 
 
 def _by_shape(packed: PackedViews) -> Floats:
@@ -88,7 +89,8 @@ def _by_shape(packed: PackedViews) -> Floats:
     return columns
 
 
-def _projected(residual: Floats, shared: Floats, pose: Floats) -> Reduced:
+def projected(residual: Floats, shared: Floats, pose: Floats) -> Reduced:
+    """Residuals (views, n, 2) and columns (views, 2n, p) with those of poses projected off."""
     flat = residual.reshape(len(residual), -1, 1)
     pose_q, pose_r = np.linalg.qr(pose)
     across = np.swapaxes(pose_q, 1, 2)
@@ -107,6 +109,17 @@ def _projected(residual: Floats, shared: Floats, pose: Floats) -> Reduced:
 
 
 def solve(packed: PackedViews, layout: Layout, state: State) -> tuple[State, Reduced]:
+    """The optimum for views of one camera.
+
+    Raises:
+        DataError: the views do not determine the parameters, or no optimum is found.
+    """
+    return descend(lambda at: reduce_views(packed, layout, at), state, packed.points)
+
+
+def descend(
+    linearise: Callable[[State], Reduced], state: State, points: int
+) -> tuple[State, Reduced]:
     """Levenberg-Marquardt on the reduced system, to the optimum.
 
     The damping follows the ratio of found and foretold decrease (Nielsen 1999, Damping Parameter
@@ -115,13 +128,13 @@ def solve(packed: PackedViews, layout: Layout, state: State) -> tuple[State, Red
     Raises:
         DataError: the views do not determine the parameters, or no optimum is found.
     """
-    reduced, damping, raising = reduce_views(packed, layout, state), FIRST_DAMPING, 2.0
+    reduced, damping, raising = linearise(state), FIRST_DAMPING, 2.0
     for _ in range(MOST_STEPS):
         promised = _promised(reduced)
-        if promised <= CONVERGED * reduced.cost + 1e-20 * packed.points:
+        if promised <= CONVERGED * reduced.cost + 1e-20 * points:
             return state, reduced
         trial, foretold = _stepped(state, reduced, damping)
-        there = _reduced_if_finite(packed, layout, trial)
+        there = _reduced_if_finite(linearise, trial)
         if there is not None and there.cost < reduced.cost:
             damping = _lowered(damping, (reduced.cost - there.cost) / foretold)
             state, reduced, raising = trial, there, 2.0
@@ -150,12 +163,12 @@ def _lowered(damping: float, gain: float) -> float:
     return lowered if lowered > LEAST_DAMPING else 0.0
 
 
-def _reduced_if_finite(packed: PackedViews, layout: Layout, state: State) -> Reduced | None:
+def _reduced_if_finite(linearise: Callable[[State], Reduced], state: State) -> Reduced | None:
     with np.errstate(all="ignore"):
         numbers = (state.parameters, state.rotation, state.translation)
         if not all(np.isfinite(array).all() for array in numbers):
             return None
-        found = reduce_views(packed, layout, state)
+        found = linearise(state)
     return found if np.isfinite(found.cost) else None
 
 

@@ -154,7 +154,7 @@ def _trimmed(first: _Trimmed, layout: Layout) -> _Trimmed:
     """Leave out and refit until the set of points no longer changes."""
     now, here = first, first.packed.weight > 0
     for _ in range(MOST_ROUNDS):
-        used = here & _good(residuals(now.packed, layout, now.state), here)
+        used = here & within_limit(residuals(now.packed, layout, now.state), here)
         if (used == (now.packed.weight > 0)).all():
             break
         lost = used.sum(axis=1) < FEWEST_POINTS
@@ -187,7 +187,7 @@ def _left_out(now: _Trimmed, layout: Layout, used: Flags, lost: Flags, here: Fla
     return _Trimmed(kept, packed, state, (*now.refused, *refused))
 
 
-def _good(residual: Floats, here: Flags) -> Flags:
+def within_limit(residual: Floats, here: Flags) -> Flags:
     """(views, n) whether both coordinates are within 4 robust standard deviations."""
     size = np.abs(residual)
     sigma = max(PER_MAD * float(np.median(size[here])), SMALLEST_SIGMA_PX)

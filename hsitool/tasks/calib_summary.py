@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from hsitool.errors import printable
 from hsitool.maths.cameras.calibration_result import BoardFit, Calibration, Fit, ViewResult
+from hsitool.maths.cameras.words import with_error
 from hsitool.tasks.calib import CalibrationRun
 
 Row = tuple[str, str]
@@ -24,14 +25,6 @@ def summary_rows(run: CalibrationRun) -> list[Row]:
         *_board(run),
         *_trust(found),
     ]
-
-
-def with_error(value: float, se: float, *, sign: bool = False) -> str:
-    """`533.09 +- 0.41`: the error to two digits, the value to the same place."""
-    if not (math.isfinite(se) and se > 0):
-        return f"{value:{'+' if sign else ''}.6g}"
-    places = min(max(1 - math.floor(math.log10(se)), 0), 12)
-    return f"{value:{'+' if sign else ''}.{places}f} +- {se:.{places}f}"
 
 
 def percent(value: float) -> str:

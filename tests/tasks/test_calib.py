@@ -16,6 +16,7 @@ import views as simulated
 
 from hsitool.errors import DataError, UsageError
 from hsitool.maths.boards.board import Board
+from hsitool.maths.cameras.words import with_error
 from hsitool.storage.corners import CornerView, read_corners, write_corners
 from hsitool.tasks import calib_words as words
 from hsitool.tasks.calib import (
@@ -28,7 +29,7 @@ from hsitool.tasks.calib import (
 )
 from hsitool.tasks.calib_inputs import Corners, Source, read_source, recipe_of
 from hsitool.tasks.calib_record import calibration_record
-from hsitool.tasks.calib_summary import summary_rows, view_table, with_error
+from hsitool.tasks.calib_summary import summary_rows, view_table
 
 BOARD = Board(9, 6, 25.0)
 LEFT_VIEWS = (0.192965463, 1.18204820, 0.173180386, 0.193417311, 0.159574091, 0.179683909)

@@ -32,6 +32,7 @@ from hsitool.maths.cameras.half_split import half_split
 from hsitool.maths.cameras.influence import contrast, ratio
 from hsitool.maths.cameras.model_fits import Fits, Pair, Solved, check_count, fit_models
 from hsitool.maths.cameras.verdict import BoardAspect, Evidence, detectable, judge, qualified
+from hsitool.maths.cameras.words import with_error
 
 ALPHA = 0.05
 
@@ -222,10 +223,11 @@ def _focal_length(reported: BoardFit, asked: Request) -> FocalLength:
 
 def _focal_words(focal: FocalLength) -> str:
     if focal.f_mm is not None and focal.se_mm is not None:
-        return f"{focal.f_mm:.5g} +- {focal.se_mm:.2g} mm"
+        return f"{with_error(focal.f_mm, focal.se_mm)} mm"
+    single = f"{with_error(focal.fx_px, focal.se_fx_px)} px"
     if focal.fx_px == focal.fy_px:
-        return f"{focal.fx_px:.2f} +- {focal.se_fx_px:.2g} px"
-    return f"{focal.fx_px:.2f} +- {focal.se_fx_px:.2g} px along x, {focal.fy_px:.2f} px along y"
+        return single
+    return f"{single} along x, {focal.fy_px:.2f} px along y"
 
 
 def board_aspect(fits: Fits, free: BoardFit | None, unit: str = "mm") -> BoardAspect | None:

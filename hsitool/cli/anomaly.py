@@ -100,7 +100,8 @@ def anomaly(
     The scores are squared distances; those of a Gaussian scene would follow a chi-square
     distribution, real ones do not: choose anomalies by --top.
     """
-    from hsitool.storage.writers import output_paths
+    from hsitool.storage.reread import rereadable
+    from hsitool.storage.writers import output_paths, refuse_twins
     from hsitool.tasks import anomaly as task
     from hsitool.tasks.anomaly_report import score_report, write_mask
 
@@ -119,23 +120,25 @@ def anomaly(
         10 if rank is None else rank,
         causal,
     )
-    with (
-        open_source(cube, data, wavelengths) as source,
-        progress_bar("anomaly", quiet) as progress,
-    ):
-        degrees = task.anomaly(
-            source,
-            path,
-            settings,
-            others=masks,
-            output=options,
-            budget=budget,
-            progress=progress,
-        )
-    with open_source(output_paths(path, options)[0], None, None) as scores:
-        found = score_report(scores, degrees, share, budget)
-        if hard is not None and found.top is not None:
-            write_mask(scores, hard, found.top.threshold, output=options, budget=budget)
+    refuse_twins([path, *masks], options)
+    with rereadable(path, options) as place:
+        with (
+            open_source(cube, data, wavelengths, once=bool(causal or model)) as source,
+            progress_bar("anomaly", quiet) as progress,
+        ):
+            degrees = task.anomaly(
+                source,
+                place,
+                settings,
+                others=masks,
+                output=options,
+                budget=budget,
+                progress=progress,
+            )
+        with open_source(output_paths(place, options)[0], None, None) as scores:
+            found = score_report(scores, degrees, share, budget)
+            if hard is not None and found.top is not None:
+                write_mask(scores, hard, found.top.threshold, output=options, budget=budget)
     for line in _lines(found):
         note(line, quiet)
     if as_json:

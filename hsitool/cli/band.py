@@ -55,7 +55,10 @@ def band(
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     target = target_of(output, cube, "band", form)
-    with open_source(cube, data, wavelengths) as source, progress_bar("band", quiet) as progress:
+    with (
+        open_source(cube, data, wavelengths, once=True) as source,
+        progress_bar("band", quiet) as progress,
+    ):
         index = find_band(source.info, name)
         note(describe_band(source.info, index), quiet)
         band_image(source, target, index, output=options, budget=budget, progress=progress)

@@ -78,7 +78,10 @@ def convert(
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     target = target_of(output, cube, "convert", form)
-    with open_source(cube, data, wavelengths) as source, progress_bar("convert", quiet) as progress:
+    with (
+        open_source(cube, data, wavelengths, once=True) as source,
+        progress_bar("convert", quiet) as progress,
+    ):
         settings = task.ConvertSettings(
             dtype,
             _nodata(nodata),

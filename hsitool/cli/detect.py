@@ -91,7 +91,8 @@ def detect(
 
     if model is not None and background is not None:
         raise UsageError("--model and --background: the model is fitted already: leave out one")
-    if method in (MethodName.sam, MethodName.sid) and (model or background or shrink):
+    alone = method in (MethodName.sam, MethodName.sid)
+    if alone and (model or background or shrink):
         raise UsageError(f"--method {method.value} takes spectra as they are, without a model")
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
@@ -101,7 +102,7 @@ def detect(
     )
     spectra = [read_spectrum(text) for text in targets]
     with (
-        open_source(cube, data, wavelengths) as source,
+        open_source(cube, data, wavelengths, once=alone or bool(model and shrink)) as source,
         progress_bar("detect", quiet) as progress,
     ):
         found = task.detect(

@@ -190,7 +190,8 @@ def smooth(
     refuse_twins([*(path for path, _ in targets), *others], options, [report] if report else [])
     outputs = _outputs(targets, base, residual)
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(cube, data, wavelengths))
+        once = window != AUTO
+        source = stack.enter_context(open_source(cube, data, wavelengths, once=once))
         write_report = None
         if report is not None:
             write_report = stack.enter_context(gains.report_file(report, overwrite=overwrite))
@@ -219,8 +220,9 @@ def smooth(
             write_report(gains.gain_report(source, fits, alone))
         if noise is not None and noise.covariance is None:
             note("noise is taken as independent between bands; --noise-cov says otherwise", quiet)
-        # With --band only the bands of its window are read, and noise is not looked for.
-        advised = fits.values() if index is None and not quiet else ()
+        # With --band only the bands of its window are read, and what came through a pipe is gone.
+        seen_again = index is None and not source.layout.in_order
+        advised = fits.values() if seen_again and not quiet else ()
         for advice in noisy_derivatives(source, list(advised)):
             note(advice, quiet)
     for target in (*outputs, *(sigma_out or ())):
@@ -289,5 +291,7 @@ def _noise(
     if sigma_out and len(sigma_out) not in (derivs, len(targets)):
         raise UsageError(f"{derivs} -o and {len(sigma_out)} --sigma-out: give one for each -o")
     covariance = None if noise_cov is None else read_covariance(noise_cov, source.info.bands)
-    deviations = None if sigma is None else stack.enter_context(open_source(sigma, None, None))
+    deviations = None
+    if sigma is not None:
+        deviations = stack.enter_context(open_source(sigma, None, None, once=True))
     return Sigma(dict(zip(targets, sigma_out or (), strict=False)), deviations, covariance)

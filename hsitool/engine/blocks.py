@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -55,7 +56,7 @@ def map_blocks(
     window = window or sources[0].info.whole
     per_pixel = sum(_read_bytes(sources, ONE, bands)) + sum(s.buffer_bytes(ONE) for s in sinks)
     layouts = [source.layout for source in sources], [sink.layout for sink in sinks]
-    plan = plan_tiles(window, per_pixel, *layouts, budget)
+    plan = plan_tiles(window, per_pixel, *layouts, _beside(sources, budget))
 
     def compute(tile: Tile, blocks: Sequence[Block], spares: Sequence[Bytes]) -> Sequence[Block]:
         made = [sink.block(tile, spare) for sink, spare in zip(sinks, spares, strict=True)]
@@ -90,7 +91,7 @@ def fold_blocks(
     """
     per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
     layouts = [source.layout for source in sources]
-    plan = plan_tiles(sources[0].info.whole, per_pixel, layouts, (), budget)
+    plan = plan_tiles(sources[0].info.whole, per_pixel, layouts, (), _beside(sources, budget))
 
     def compute(tile: Tile, blocks: Sequence[Block], _: Sequence[Bytes]) -> T:
         return measure(tile, blocks)
@@ -123,6 +124,7 @@ def scan_lines(
     per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
     layouts = [source.layout for source in sources]
     whole = sources[0].info.whole
+    budget = _beside(sources, budget)
     plan = plan_tiles(whole, per_pixel, layouts, (), budget, whole_lines=True)
 
     def compute(tile: Tile, blocks: Sequence[Block], _: Sequence[Bytes]) -> T:
@@ -143,6 +145,12 @@ def _read_bytes(
 ) -> list[int]:
     """What a tile takes in memory, source by source."""
     return [source.buffer_bytes(tile, bands) for source in sources]
+
+
+def _beside(sources: Sequence[CubeReader], budget: Budget) -> Budget:
+    """The budget without the memory of what sources hold already."""
+    held = sum(source.held_bytes for source in sources)
+    return replace(budget, reserved=budget.reserved + held)
 
 
 class _Pipeline(Generic[T]):
@@ -172,7 +180,10 @@ class _Pipeline(Generic[T]):
     def __enter__(self) -> _Pipeline[T]:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for source in self._sources:
+                source.abandon()
         self._readers.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
 

@@ -192,6 +192,7 @@ class _Workshop:
     def __init__(
         self, plan: SlidingPlan, source: CubeReader, sink: CubeWriter, dtype: np.dtype[Any]
     ) -> None:
+        self._source = source
         width = max(strip.width for strip in plan.strips)
         stretch = Tile(0, 0, plan.height, width)
         readers = plan.readers(source.layout)
@@ -206,7 +207,9 @@ class _Workshop:
     def __enter__(self) -> _Workshop:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._source.abandon()
         self.readers.shutdown(cancel_futures=True)
         self.workers.shutdown(cancel_futures=True)
 
@@ -324,6 +327,8 @@ def plan_strips(
     room = budget.memory - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
     least = math.inf
     for workers, share, count in _tries(budget.workers):
+        if count > 1 and sink.layout.in_order:
+            continue  # strips are columns: no line would be whole
         plan = _planned(source, needs, sink, workers, share, count)
         size = _bytes(plan, source, sink, dtype) + workers * working_bytes
         if size <= room:

@@ -289,7 +289,10 @@ def progress_bar(verb: str, quiet: bool) -> Iterator[Progress | None]:
 
 def _is_handed_on() -> bool:
     """Whether the cube goes to another command, and messages to standard error therefore."""
-    return sys.stdout is sys.stderr
+    from hsitool.storage.ends import current
+
+    chain = current()
+    return sys.stdout is sys.stderr or (chain is not None and chain.sink is not None)
 
 
 def numbers(text: str, count: int, option: str, form: str) -> list[float]:

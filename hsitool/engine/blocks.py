@@ -16,6 +16,7 @@ import numpy as np
 
 from hsitool.cube import Tile
 from hsitool.engine.plan import Budget, Plan, plan_tiles
+from hsitool.storage import ends
 from hsitool.storage.raw import Block, Bytes
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import CubeWriter
@@ -212,6 +213,7 @@ class _Pipeline(Generic[T]):
     def _finished(
         running: deque[tuple[Tile, Slot, Future[T]]], free: deque[Slot]
     ) -> Iterator[tuple[Tile, T]]:
+        ends.check()
         tile, slot, result = running.popleft()
         yield tile, result.result()
         free.append(slot)

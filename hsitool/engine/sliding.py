@@ -29,6 +29,7 @@ from hsitool.engine.plan import (
     Budget,
 )
 from hsitool.errors import HsitoolWarning, UsageError
+from hsitool.storage import ends
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Bytes, as_block
 from hsitool.storage.readers import CubeReader
@@ -285,6 +286,7 @@ class _Slide:
             yield from self._finished(running)
 
     def _finished(self, running: deque[_Running]) -> Iterator[tuple[Tile, Block]]:
+        ends.check()
         oldest = running.popleft()
         yield oldest.tile, oldest.made.result()
         self._shop.spares.append(oldest.spare)

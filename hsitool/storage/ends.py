@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,22 +13,33 @@ if TYPE_CHECKING:
     from hsitool.cube import CubeInfo
     from hsitool.storage.layout import Layout
     from hsitool.storage.readers import CubeReader
-    from hsitool.storage.wavelengths import SpectralTexts
     from hsitool.storage.writers import CubeWriter
 
 STANDARD = Path("-")
 
 
 class Ends(ABC):
-    """What comes into a step of a chain by `-`, and goes out of it."""
+    """What comes into a step of a chain by `-`, and goes out of it.
+
+    Where it is None, that is the standard input or output of the process.
+    """
+
+    @property
+    @abstractmethod
+    def source(self) -> Callable[[], CubeReader] | None:
+        """Opens what comes in."""
+
+    @property
+    @abstractmethod
+    def sink(self) -> Callable[[CubeInfo, Layout], CubeWriter] | None:
+        """Starts what goes out."""
 
     @abstractmethod
-    def open(self, more: Sequence[SpectralTexts]) -> CubeReader:
-        """The cube that comes in."""
+    def check(self) -> None:
+        """Called for every tile; raises where the step is to end."""
 
-    @abstractmethod
-    def create(self, info: CubeInfo, like: Layout) -> CubeWriter:
-        """Where a cube goes out."""
+    def made(self, path: Path, info: CubeInfo) -> None:  # noqa: B027 - most need not know
+        """Told of every raster that is started."""
 
 
 _current: ContextVar[Ends | None] = ContextVar("ends", default=None)
@@ -39,6 +50,12 @@ def current() -> Ends | None:
     return _current.get()
 
 
+def check() -> None:
+    """End the step here, where its chain ends."""
+    if (chain := _current.get()) is not None:
+        chain.check()
+
+
 @contextmanager
 def between(ends: Ends) -> Iterator[None]:
     """Within it, `-` means these ends."""
@@ -47,8 +64,3 @@ def between(ends: Ends) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
-
-
-def is_standard(path: Path) -> bool:
-    """Whether a path is `-`."""
-    return path == STANDARD

@@ -46,6 +46,10 @@ class LineReader(CubeReader):
         """
 
     @property
+    def called(self) -> str:
+        return self._called
+
+    @property
     def size_on_disk(self) -> int:
         return self.info.nbytes
 

@@ -170,8 +170,10 @@ def open_stream(
     named = path if data is None else data
     if named != ends.STANDARD:
         pipe = Pipe(os.open(named, os.O_RDONLY), str(named), owned=True)
-    elif data is None and (chain := ends.current()) is not None:
-        return chain.open(more)
+    elif data is None and (chain := ends.current()) is not None and chain.source is not None:
+        reader = chain.source()
+        reader.info = wavelengths.override(reader.info, more, reader.called)
+        return reader
     elif (file := _standard_file()) is not None:
         return _open_file(path, data, file, more)
     else:

@@ -58,6 +58,11 @@ class CubeReader(ABC):
         return tile.pixels * count * self.info.dtype.itemsize
 
     @property
+    def called(self) -> str:
+        """What to call it in messages."""
+        return str(self.path)
+
+    @property
     def held_bytes(self) -> int:
         """Memory of what was looked at before it is read."""
         return 0

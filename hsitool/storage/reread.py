@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from hsitool.cube import Tile
 from hsitool.storage import ends
+from hsitool.storage.atomic import postponed
 from hsitool.storage.readers import open_cube
 from hsitool.storage.writers import OutputOptions, create_cube
 
@@ -20,13 +22,17 @@ LINES = 64
 def rereadable(target: Path, options: OutputOptions) -> Iterator[Path]:
     """Where to write a raster of scores so that it can be read afterwards.
 
-    That is `target`; where that is `-`, a temporary file whose content goes there in the end.
+    That is `target`; where that is `-` or does not appear at once, a temporary file whose content
+    goes there in the end.
     """
-    if target != ends.STANDARD:
+    later = postponed()
+    if target != ends.STANDARD and later is None:
         yield target
         return
     with tempfile.TemporaryDirectory(prefix="hsitool-") as folder:
-        place = Path(folder) / "scores.tif"
+        place = Path(os.path.realpath(folder)) / "scores.tif"
+        if later is not None:
+            later.except_in(place.parent)
         yield place
         with open_cube(place) as made, create_cube(target, made.info, made.layout, options) as sink:
             for row in range(0, made.info.rows, LINES):

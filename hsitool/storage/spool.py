@@ -34,7 +34,7 @@ class Spool:
             self._fd = self._made()
         except OSError as error:
             raise self._failure(error) from error
-        size = f" ({nbytes / 1e6:.0f} MB)" if nbytes else ""
+        size = f" ({nbytes / 1e6:.1f} MB)" if nbytes else ""
         warn(f"{called} {why}: it is kept in {self._folder} meanwhile{size}")
 
     @property

@@ -298,6 +298,8 @@ def create_cube(
         DataError: the place cannot be written or has no room.
     """
     options = options or OutputOptions()
+    if (chain := ends.current()) is not None:
+        chain.made(path, info)
     if path == ends.STANDARD:
         return _create_stream(info, like, options)
     target, *others = output_paths(Path(os.path.realpath(path)), options)
@@ -319,8 +321,8 @@ def _create_envi(target: Path, info: CubeInfo, like: Layout, options: OutputOpti
 def _create_stream(info: CubeInfo, like: Layout, options: OutputOptions) -> CubeWriter:
     """Standard output, or the next step of a chain."""
     refuse_stream(options)
-    if (chain := ends.current()) is not None:
-        return chain.create(info, like)
+    if (chain := ends.current()) is not None and chain.sink is not None:
+        return chain.sink(info, like)
     from hsitool.storage.stream_writer import StreamWriter, free_output
 
     out = free_output()
@@ -337,7 +339,8 @@ def refuse_stream(options: OutputOptions) -> None:
     Raises:
         UsageError: standard output is a terminal, or a format or compression is asked for.
     """
-    if ends.current() is None and os.isatty(1):
+    chain = ends.current()
+    if (chain is None or chain.sink is None) and os.isatty(1):
         raise UsageError(
             "-o - would write a raster to the terminal: pipe it into a command or into a file"
         )

@@ -47,19 +47,19 @@ class Command:
             self.command.invoke(self.context)
 
 
-def commands_of(recipe: Recipe, shared: Shared) -> list[Command]:
-    """The commands of all steps.
+def commands_of(recipe: Recipe, shared: Shared, application: Any) -> list[Command]:
+    """The commands of all steps, among those of the application.
 
     Raises:
         UsageError: a verb or option that there is not, or a value that it cannot have, with the
             line.
     """
-    verbs = dict(_verbs(_application(), ""))
+    verbs = dict(_verbs(application, ""))
     memory = share_of(shared.memory, len(recipe.steps))
     found = []
     for number, step in enumerate(recipe.steps):
         if step.verb not in verbs:
-            known = ", ".join(name for name, verb in verbs.items() if _takes_cube(verb))
+            known = ", ".join(sorted(name for name in verbs if _takes_cube(verbs[name])))
             raise recipe.refusal(step.line, f"there is no verb '{_short(step.verb)}': {known}")
         command = verbs[step.verb]
         _refuse_place(recipe, number, command)
@@ -75,12 +75,6 @@ def share_of(memory: int, steps: int) -> int:
     from hsitool.engine.plan import PROCESS_BYTES
 
     return max(memory - PROCESS_BYTES, 0) // steps + PROCESS_BYTES
-
-
-def _application() -> Any:
-    from hsitool.cli.verbs import app
-
-    return typer.main.get_command(app)
 
 
 def _verbs(group: Any, above: str) -> Iterator[tuple[str, Any]]:

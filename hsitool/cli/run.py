@@ -21,6 +21,7 @@ from hsitool.errors import UsageError
 
 @app.command(epilog="Example:  hsitool run recipe.yaml cube=scene.hdr out=slope.tif --dry-run")
 def run(
+    context: typer.Context,
     recipe: Annotated[
         Path,
         typer.Argument(
@@ -55,7 +56,7 @@ def run(
     found = read_recipe(recipe, _variables(values or []))
     budget = budget_of(max_memory, threads)
     shared = Shared(budget.memory, threads, overwrite, quiet)
-    commands = commands_of(found, shared)
+    commands = commands_of(found, shared, context.find_root().command)
     if dry_run:
         typer.echo("\n".join(plan(found, commands, budget.memory)))
         return

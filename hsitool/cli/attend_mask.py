@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,9 +38,21 @@ from hsitool.cli.options import (
     target_of,
     written,
 )
+from hsitool.cli.scene_names import Output, wanted
+from hsitool.cli.scenes import (
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    Scene,
+    run_scenes,
+)
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.engine.plan import Budget
     from hsitool.storage.readers import CubeReader
     from hsitool.storage.writers import OutputOptions
     from hsitool.tasks.attend_look import Look, MaskSettings
@@ -64,11 +76,12 @@ class RequireName(StrEnum):
 
 @attend.command(epilog="Example:  hsitool attend mask cube.tif --query kaolinite.csv -o mask.tif")
 def mask(
+    context: typer.Context,
     cubes: Annotated[
         list[Path],
         typer.Argument(
             metavar="CUBE...",
-            help="A cube; several, in time order, with --track.",
+            help="Cubes: scenes of their own, or with --track in time order.",
             show_default=False,
         ),
     ],
@@ -195,6 +208,10 @@ def mask(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     as_json: Json = False,
@@ -206,8 +223,7 @@ def mask(
     holds weights over the largest one. The material need not be there: the angle of the most
     similar pixel is always told, and beyond --max-angle a warning is.
     """
-    from hsitool.tasks import attend_report as reports
-    from hsitool.tasks.attend_look import MaskSettings, refuse_settings
+    from hsitool.tasks.attend_look import MaskSettings
     from hsitool.tasks.attend_mask import MaskOutputs
 
     settings = MaskSettings(
@@ -225,66 +241,163 @@ def mask(
     )
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    if len(cubes) > 1 and not carry:
-        raise UsageError(f"{len(cubes)} cubes: give one, or several in time order with --track")
-    target = target_of(output, cubes[0], "mask", form)
-    share = _share(hard, mass, top)
-    wanted = MaskOutputs(target, masked, score_out, spectrum, hard, share, top, overlay)
-    named = [wanted.named_after(cube) if carry else wanted for cube in cubes]
-    _check_outputs(named, options)
-    with ExitStack() as stack:
-        sources = [stack.enter_context(open_source(c, data, wavelengths)) for c in cubes]
-        asked = _asked(sources[0], query, query_scale, at, xy, roi)
-        refuse_settings(settings, asked)
-        if require is not None and asked is None:
+    share, many = _share(hard, mass, top), Many(out_dir, jobs, keep_going, resume)
+    where = _Where(query, query_scale, at, xy, roi)
+    work = _Mask(settings, where, share, top, rgb, require is not None, (data, wavelengths), quiet)
+    if carry:
+        if many != Many():
+            raise UsageError(
+                "--track goes from cube to cube in order: leave out --out-dir, --jobs, "
+                "--keep-going and --resume"
+            )
+        target = target_of(output, cubes[0], "mask", form)
+        wanted_files = MaskOutputs(target, masked, score_out, spectrum, hard, share, top, overlay)
+        absent = _track(cubes, work, wanted_files, options, budget, as_json)
+    else:
+        outputs = [
+            Output("--output", output),
+            *wanted("--masked", masked),
+            *wanted("--score-out", score_out),
+            *wanted("--hard", hard),
+            *wanted("--spectrum", spectrum, raster=False),
+            *wanted("--overlay", overlay, raster=False),
+        ]
+        run = Run(
+            "attend mask", "mask", cubes, outputs, many, options, budget, form, as_json, quiet
+        )
+        work = replace(work, kinds=tuple(one.option for one in outputs))
+        found = run_scenes(context, run, work)
+        absent = [report["cube"] for report in found if report["present"] is False]
+    if require is not None and absent:
+        note(f"--require present: the query may be absent from {', '.join(absent)}", False)
+        raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Where:
+    """What the query is, as the user says it."""
+
+    query: str | None
+    scale: float
+    at: str | None
+    xy: str | None
+    roi: Path | None
+
+    def asked(self, source: CubeReader) -> Asked | None:
+        """Where the query comes from."""
+        return _asked(source, self.query, self.scale, self.at, self.xy, self.roi)
+
+
+KINDS = {
+    "--output": "mask",
+    "--masked": "masked",
+    "--score-out": "score",
+    "--hard": "hard",
+    "--spectrum": "spectrum",
+    "--overlay": "overlay",
+}
+"""What the file of an option is among the outputs."""
+
+
+@dataclass(frozen=True)
+class _Mask:
+    """What to do with a scene, whose targets are of `kinds` (options, in order)."""
+
+    settings: MaskSettings
+    where: _Where
+    share: float | None
+    top: int | None
+    rgb: str | None
+    required: bool
+    files: tuple[Path | None, Path | None]
+    quiet: bool
+    kinds: tuple[str, ...] = ()
+
+    def __call__(self, scene: Scene) -> dict[str, Any]:
+        """Look at one scene, and write what is asked for."""
+        from hsitool.tasks.attend_look import look_at
+        from hsitool.tasks.attend_mask import MaskOutputs
+        from hsitool.tasks.attend_report import lines, report
+
+        paths: dict[str, Any] = {
+            KINDS[kind]: path for kind, path in zip(self.kinds, scene.targets, strict=True)
+        }
+        outputs = MaskOutputs(**paths, hard_mass=self.share, hard_count=self.top)
+        _check_outputs([outputs], scene.options)
+        with ExitStack() as stack:
+            source = stack.enter_context(open_source(scene.cube, *self.files))
+            look = stack.enter_context(
+                look_at(
+                    source,
+                    self.settings,
+                    self.asked(source),
+                    outputs.mask,
+                    budget=scene.budget,
+                    progress=scene.progress,
+                )
+            )
+            _write(stack, look, self.settings, outputs, scene.options, self.rgb)
+            for line in lines(look):
+                scene.note(line)
+            return report(look, self.settings)
+
+    def asked(self, source: CubeReader) -> Asked | None:
+        """The query, after what is refused whatever the cube."""
+        from hsitool.tasks.attend_look import refuse_settings
+
+        asked = self.where.asked(source)
+        refuse_settings(self.settings, asked)
+        if self.required and asked is None:
             raise UsageError("--require present needs a query: give --query, --at, --xy or --roi")
-        progress = stack.enter_context(progress_bar("attend mask", quiet))
-        found: list[dict[str, Any]] = []
+        return asked
+
+
+def _track(
+    cubes: list[Path],
+    work: _Mask,
+    wanted_files: MaskOutputs,
+    options: OutputOptions,
+    budget: Budget,
+    as_json: bool,
+) -> list[str]:
+    """Carry a query from cube to cube; the cubes that may not hold it."""
+    from hsitool.tasks import attend_report as reports
+    from hsitool.tasks.attend_track import track
+
+    named = [wanted_files.named_after(cube) for cube in cubes]
+    _check_outputs(named, options)
+    found: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_source(c, *work.files)) for c in cubes]
+        asked = work.asked(sources[0])
+        if asked is None:
+            raise UsageError("--track carries a query: give --query, --at, --xy or --roi")
 
         def use(number: int, look: Look) -> None:
-            _write(stack, look, settings, named[number], options, rgb)
-            found.append(reports.report(look, settings))
+            _write(stack, look, work.settings, named[number], options, work.rgb)
+            found.append(reports.report(look, work.settings))
             for line in reports.lines(look):
-                note(line, quiet)
+                note(line, work.quiet)
 
-        way = _carry_out(sources, settings, asked, target, use, budget, progress, carry)
+        progress = stack.enter_context(progress_bar("attend mask", work.quiet))
+        stages = track(
+            sources,
+            work.settings,
+            asked,
+            wanted_files.mask,
+            use,
+            budget=budget,
+            progress=progress,
+        )
     if as_json:
-        typer.echo(json.dumps({"frames": found, "track": way} if carry else found[0]))
+        typer.echo(json.dumps({"frames": found, "track": reports.stages(stages)}))
     else:
         for outputs in named:
             for path in outputs.rasters:
                 written(path, options)
             for path in outputs.others:
                 typer.echo(path)
-    absent = [frame["cube"] for frame in found if frame["present"] is False]
-    if require is not None and absent:
-        note(f"--require present: the query may be absent from {', '.join(absent)}", False)
-        raise typer.Exit(1)
-
-
-def _carry_out(
-    sources: list[CubeReader],
-    settings: MaskSettings,
-    asked: Asked | None,
-    target: Path,
-    use: Callable[[int, Look], None],
-    budget: Any,
-    progress: Any,
-    carry: bool,
-) -> list[dict[str, Any]]:
-    """Look at one cube, or at several one after the other; the way of a query that is carried."""
-    from hsitool.tasks.attend_look import look_at
-    from hsitool.tasks.attend_report import stages
-    from hsitool.tasks.attend_track import track
-
-    options: dict[str, Any] = {"budget": budget, "progress": progress}
-    if not carry:
-        with look_at(sources[0], settings, asked, target, **options) as look:
-            use(0, look)
-        return []
-    if asked is None:
-        raise UsageError("--track carries a query: give --query, --at, --xy or --roi")
-    return stages(track(sources, settings, asked, target, use, **options))
+    return [frame["cube"] for frame in found if frame["present"] is False]
 
 
 def _asked(

@@ -15,6 +15,7 @@ import numpy as np
 
 from hsitool.cube import Tile
 from hsitool.engine.plan import Budget, Plan, plan_tiles
+from hsitool.engine.stopping import check_stop
 from hsitool.storage.raw import Block, Bytes
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import CubeWriter
@@ -179,6 +180,7 @@ class _Pipeline(Generic[T]):
     def __iter__(self) -> Iterator[tuple[Tile, T]]:
         free, running = deque(self._slots), deque[tuple[Tile, Slot, Future[T]]]()
         for tile in self._tiles:
+            check_stop()
             if not free:
                 yield from self._finished(running, free)
             slot = free.popleft()
@@ -201,6 +203,7 @@ class _Pipeline(Generic[T]):
     def _finished(
         running: deque[tuple[Tile, Slot, Future[T]]], free: deque[Slot]
     ) -> Iterator[tuple[Tile, T]]:
+        check_stop()
         tile, slot, result = running.popleft()
         yield tile, result.result()
         free.append(slot)

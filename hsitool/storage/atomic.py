@@ -188,6 +188,14 @@ def remove_leftovers(folder: Path) -> None:
             os.close(lock)
 
 
+def is_unfinished(target: Path) -> bool:
+    """Whether a killed run has left the hidden folder of an output beside it."""
+    target = Path(os.path.realpath(target))
+    start = f".{target.name[:150]}."
+    found = target.parent.glob(f".*{SUFFIX}")
+    return any(path.name.startswith(start) for path in found)
+
+
 def require_space(target: Path, nbytes: int) -> None:
     """Fail before the work when `nbytes` cannot fit.
 

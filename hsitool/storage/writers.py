@@ -45,13 +45,18 @@ MAX_BLOCK_BYTES = 8 * 2**20
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How an output is to be written; `format` None goes by the file name."""
+    """How an output is to be written; `format` None goes by the file name.
+
+    `lines` are the command lines that make the outputs, for their provenance: the input, options,
+    and last the option that names the output.
+    """
 
     format: Format | None = None
     compress: Compression | None = None
     creation: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
     threads: int = 1
+    lines: Mapping[Path, Sequence[str]] = field(default_factory=dict)
 
 
 class CubeWriter(ABC):
@@ -242,10 +247,11 @@ def refuse_twins(
     named = [
         path for target in targets for path in output_paths(target, options or OutputOptions())
     ]
-    files = [os.path.realpath(path) for path in (*named, *others)]
-    for number, file in enumerate(files):
-        if file in files[:number]:
+    seen = set[str]()
+    for file in map(os.path.realpath, (*named, *others)):
+        if file in seen:
             raise UsageError(f"two outputs would be written to {file}: give each its own name")
+        seen.add(file)
 
 
 def output_format(path: Path, options: OutputOptions) -> Format:
@@ -287,11 +293,20 @@ def create_cube(
         DataError: the place cannot be written or has no room.
     """
     options = options or OutputOptions()
+    info = _with_line(info, options.lines.get(path))
     target, *others = output_paths(Path(os.path.realpath(path)), options)
     refuse_existing([target, *others], options.overwrite)
     if output_format(path, options) == "envi":
         return _create_envi(target, info, like, options)
     return _create_geotiff(target, info, like, options)
+
+
+def _with_line(info: CubeInfo, line: Sequence[str] | None) -> CubeInfo:
+    """With the command line in the last step of the provenance."""
+    if line is None or not info.provenance:
+        return info
+    *before, last = info.provenance
+    return info.replace(provenance=(*before, {**last, "arguments": list(line)}))
 
 
 def _create_envi(target: Path, info: CubeInfo, like: Layout, options: OutputOptions) -> CubeWriter:

@@ -139,13 +139,12 @@ def refuse_clashes(
 
 def _input_files(cubes: Sequence[Path]) -> set[str]:
     """The cubes and, of ENVI files, all that share the name of the header."""
-    files, folders = set[Path](cubes), dict[Path, list[Path]]()
-    for cube in cubes:
-        header = cube if cube.suffix.lower() == ".hdr" else _header_of(cube)
-        if header is not None and header.parent.is_dir():
-            beside = folders.setdefault(header.parent, []) or list(header.parent.iterdir())
-            folders[header.parent] = beside
-            files |= {header, *(path for path in beside if path.stem == header.stem)}
+    found = [c if c.suffix.lower() == ".hdr" else _header_of(c) for c in cubes]
+    headers = [header for header in found if header is not None]
+    trunks = {header.with_suffix("") for header in headers}
+    folders = {header.parent for header in headers if header.parent.is_dir()}
+    beside = [path for folder in folders for path in folder.iterdir()]
+    files = [*cubes, *headers, *(path for path in beside if path.with_suffix("") in trunks)]
     return {os.path.realpath(file) for file in files}
 
 

@@ -72,8 +72,8 @@ def stats(
             "bands": bands,
             "background": None if background is None else background.name,
         }
-        line = (*map(str, cubes), *said_options(context, {"--output"}), "--output")
-        task.save_model(output, model, settings, line=line, overwrite=overwrite)
+        said = (*map(str, cubes), *said_options(context, {"--output"}), "--output")
+        task.save_model(output, model, settings, line=said, overwrite=overwrite)
     if output is None or as_json:
         typer.echo(task.as_json(model) if as_json else "\n".join(_lines(model)))
         return

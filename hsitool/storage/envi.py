@@ -13,6 +13,7 @@ import numpy as np
 from hsitool.cube import CubeInfo
 from hsitool.errors import DataError, UsageError
 from hsitool.storage import georeference, wavelengths
+from hsitool.storage.alike import OnceForAlike
 from hsitool.storage.envi_header import (
     brace_list,
     format_header,
@@ -247,13 +248,22 @@ def compose(info: CubeInfo, interleave: Interleave) -> str:
     Raises:
         UsageError: ENVI has no such data type.
     """
-    frame = _frame(info, interleave)
-    items = {**frame, **_described(info), **frame}
-    layout = contiguous(info.shape, info.dtype.newbyteorder("<"), interleave)
-    plain = _plain(parse_header(format_header(items)), layout, "the new header")
+    alike, plain = _headers.get(info, interleave, lambda bare: _items(bare, interleave))
+    items = dict(alike)
     if (text := encode(info, plain)) is not None:
         items["hsitool"] = text
     return format_header(items)
+
+
+_headers: OnceForAlike[tuple[dict[str, str], CubeInfo]] = OnceForAlike()
+
+
+def _items(info: CubeInfo, interleave: Interleave) -> tuple[dict[str, str], CubeInfo]:
+    """The items of a header, and the cube that it gives back without a record."""
+    frame = _frame(info, interleave)
+    items = {**frame, **_described(info), **frame}
+    layout = contiguous(info.shape, info.dtype.newbyteorder("<"), interleave)
+    return items, _plain(parse_header(format_header(items)), layout, "the new header")
 
 
 def _frame(info: CubeInfo, interleave: Interleave) -> dict[str, str]:

@@ -258,12 +258,22 @@ def mask(
             Output("--output", output),
             *wanted("--masked", masked),
             *wanted("--score-out", score_out),
-            *wanted("--hard", hard),
+            *([] if hard is None else [Output("--hard", hard, _heaviest(mass, top))]),
             *wanted("--spectrum", spectrum, raster=False),
             *wanted("--overlay", overlay, raster=False),
         ]
         run = Run(
-            "attend mask", "mask", cubes, outputs, many, options, budget, form, as_json, quiet
+            "attend mask",
+            "mask",
+            cubes,
+            outputs,
+            many,
+            options,
+            budget,
+            form,
+            as_json,
+            quiet,
+            ("--mass", "--top"),
         )
         work = replace(work, kinds=tuple(one.option for one in outputs))
         found = run_scenes(context, run, work)
@@ -437,6 +447,12 @@ def _share(hard: Path | None, mass: float | None, top: int | None) -> float | No
     if mass is not None and not 0 < mass <= 1:
         raise UsageError(f"--mass {mass:g} is no share: give a number above 0, up to 1")
     return None if top is not None else (mass or 0.9)
+
+
+def _heaviest(mass: float | None, top: int | None) -> tuple[str, ...]:
+    """The options that say what `--hard` holds."""
+    pairs = {"--mass": mass, "--top": top}
+    return tuple(w for name, v in pairs.items() if v is not None for w in (name, str(v)))
 
 
 def _check_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:

@@ -95,6 +95,10 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
             print(error.format_message(), file=sys.stderr)
             return error.exit_code
         return _fail(error.format_message(), error.exit_code, debug)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer's own way to end then
+            raise end.__context__ from None
+        raise
     except typer.Abort:
         return _fail("aborted", 1, debug)
 

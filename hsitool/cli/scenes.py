@@ -107,7 +107,10 @@ Work = Callable[[Scene], "dict[str, Any] | None"]
 
 @dataclass(frozen=True)
 class Run:
-    """A verb as it was called: `command` is its name in provenances, `verb` in default names."""
+    """A verb as it was called: `command` is its name in provenances, `verb` in default names.
+
+    `unsaid` are options that are no part of an output's command line unless they are its own.
+    """
 
     command: str
     verb: str
@@ -119,6 +122,7 @@ class Run:
     form: FormatName | None = None
     as_json: bool = False
     quiet: bool = False
+    unsaid: tuple[str, ...] = ()
 
 
 def run_scenes(context: typer.Context, run: Run, work: Work) -> list[dict[str, Any]]:
@@ -156,7 +160,8 @@ def _planned(context: typer.Context, run: Run) -> list[Scene]:
         files = [f for paths in targets for f in all_files(paths, run.outputs, run.options)]
         refuse_existing(files, run.options.overwrite or many.resume)
     budget = run.budget.divided(many.jobs)
-    said = said_options(context, _per_output(run))
+    named = {output.option for output in run.outputs}
+    said = said_options(context, {"--output", *named, *run.unsaid})
     scenes = []
     for cube, paths in zip(cubes, targets, strict=True):
         lines = {
@@ -166,12 +171,6 @@ def _planned(context: typer.Context, run: Run) -> list[Scene]:
         options = replace(run.options, lines=lines, threads=budget.workers)
         scenes.append(Scene(cube, paths, options, budget, len(cubes) == 1, run.quiet))
     return scenes
-
-
-def _per_output(run: Run) -> set[str]:
-    """Options that do not hold for all outputs."""
-    own = {word for output in run.outputs for word in output.own if word.startswith("--")}
-    return own | {"--output"} | {output.option for output in run.outputs}
 
 
 def _waiting(context: typer.Context, run: Run, scenes: Sequence[Scene]) -> list[Scene]:

@@ -199,7 +199,10 @@ def smooth(
         raise UsageError("--noise-cov serves --sigma-out and --report: give one of them")
     named = _named(output, deriv)
     cubes_out = [*named, *wanted("--residual", residual)]
-    deviations = _deviations(sigma, sigma_out, named, residual)
+    noise = (*_words("--sigma", sigma), *_words("--noise-cov", noise_cov))
+    if sigma is not None and not sigma_out:
+        raise UsageError("--sigma without --sigma-out: name the file for the standard deviations")
+    deviations = _deviations(sigma_out, named, residual, noise)
     reports = wanted("--report", report, raster=False)
     run = Run(
         "smooth",
@@ -211,6 +214,7 @@ def smooth(
         budget,
         form,
         quiet=quiet,
+        unsaid=("--deriv", "--sigma", "--noise-cov"),
     )
     wanted_settings = [replace(base, deriv=n) for n in deriv or [0]]
     if residual is not None:
@@ -239,23 +243,25 @@ def _named(output: list[Path] | None, deriv: list[int] | None) -> list[Output]:
 
 
 def _deviations(
-    sigma: Path | None,
     sigma_out: list[Path] | None,
     named: list[Output],
     residual: Path | None,
+    noise: tuple[str, ...],
 ) -> list[Output]:
     """The outputs of standard deviations, those of the residual last."""
     files = sigma_out or []
-    if sigma is not None and not files:
-        raise UsageError("--sigma without --sigma-out: name the file for the standard deviations")
     both = len(named) + (residual is not None)
     if files and len(files) not in (len(named), both):
         raise UsageError(f"{len(named)} -o and {len(files)} --sigma-out: give one for each -o")
-    made = [Output("--sigma-out", f, o.own) for f, o in zip(files, named, strict=False)]
+    made = [Output("--sigma-out", f, (*o.own, *noise)) for f, o in zip(files, named, strict=False)]
     if residual is not None and len(files) == both:
-        own = ("--residual", residual.name, "--sigma-out", files[0].name)
+        own = (*noise, "--residual", str(residual), "--sigma-out", str(files[0]))
         made.append(Output("--sigma-out", files[-1], own))
     return made
+
+
+def _words(option: str, file: Path | None) -> tuple[str, ...]:
+    return () if file is None else (option, str(file))
 
 
 @dataclass(frozen=True)

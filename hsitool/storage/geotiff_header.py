@@ -47,8 +47,9 @@ def geotiff_header(
 
 def _with_record(directory: tiff.Directory, record: str) -> tiff.Directory:
     """The directory with a record, as GDAL would have written it (`encode` gives plain ASCII)."""
-    text = escape(record, {'"': "&quot;"}).encode("ascii")
-    items = directory.values[METADATA].tobytes().replace(PLACE_OF_RECORD.encode("ascii"), text)
+    text = escape(escape(record, {'"': "&quot;"}))  # GDAL does so twice
+    before, after = directory.values[METADATA].tobytes().split(PLACE_OF_RECORD.encode("ascii"))
+    items = before + text.encode("ascii") + after
     return replace(directory, values={**directory.values, METADATA: np.frombuffer(items, np.uint8)})
 
 

@@ -1,8 +1,8 @@
-"""What many scenes cost without any start-up for each: one process, the same reads, products, writes.
+"""What many scenes cost without a start-up for each: the same reads, products and writes at once.
 
-    python tests/benchmarks/plain_blocks.py OUTPUT_FOLDER BANDS COLUMNS WINDOW DEGREE THREADS FILE...
+    python tests/benchmarks/plain_blocks.py FOLDER BANDS COLUMNS WINDOW DEGREE THREADS FILE...
 
-Raw float32 scenes in BIL order behind no header; wavelengths are those of `cubes.wavelengths`. The
+Raw float32 scenes in BIL order without headers; wavelengths are those of `cubes.wavelengths`. The
 operator is solved here by least squares, once. It is the yardstick of `many_scenes.py`.
 """
 
@@ -52,16 +52,16 @@ def main(words: list[str]) -> None:
     memory = threading.local()
 
     def smooth(name: str) -> None:
-        size = os.path.getsize(name)
+        size = Path(name).stat().st_size
         if getattr(memory, "size", 0) != size:
             shape = size // (4 * bands * columns), bands, columns
             memory.size = size
             memory.read, memory.made = np.empty(shape, "f4"), np.empty(shape, "f4")
-        with open(name, "rb", buffering=0) as file:
+        with Path(name).open("rb", buffering=0) as file:
             file.readinto(memory.read)
         for part, inside, matrix in groups:
             np.matmul(matrix, memory.read[:, inside], out=memory.made[:, part])
-        with open(folder / Path(name).name, "wb", buffering=0) as file:
+        with (folder / Path(name).name).open("wb", buffering=0) as file:
             file.write(memory.made)
 
     with ThreadPoolExecutor(threads) as executor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
 import time
-from contextlib import chdir
+from contextlib import chdir, suppress
 from pathlib import Path
 
 import cubes
@@ -100,3 +102,24 @@ def test_a_reader_that_has_gone_ends_the_run_quietly(scenes: list[Path], out: Pa
     process.stderr.close()
     assert (process.wait(timeout=SECONDS), said) == (141, b"")
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+def test_bars_on_a_terminal_catch_nothing_of_the_answer(scenes: list[Path], out: Path) -> None:
+    ours, theirs = pty.openpty()
+    line = [word for word in words(scenes[:6]) if word != "-q"]
+    with Path("told.txt").open("w") as told:
+        line = [sys.executable, "-m", "hsitool", *line]
+        process = subprocess.Popen(line, stdout=told, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # the terminal has gone
+        while part := os.read(ours, 4096):
+            shown += part
+    os.close(ours)
+    assert process.wait(timeout=SECONDS) == 0
+    kinds = ("smooth.img", "slope.tif", "gain.json")
+    names = [f"made/{scene.stem}_{kind}" for scene in scenes[:6] for kind in kinds]
+    assert Path("told.txt").read_text().splitlines() == names
+    assert b"smooth, scenes" in shown
+    assert b"s03.tif" in shown
+    assert b"6/6" in shown or b"5/6" in shown

@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from hsitool.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
     from hsitool.engine.blocks import Progress
+
+NAME_WIDTH = 32
+"""Letters of a scene's name that are shown, the last ones."""
 
 Bars = Callable[[str], "AbstractContextManager[Progress | None]"]
 """Gives the progress of a scene, by its name, while it runs."""
@@ -31,12 +36,15 @@ def scene_bars(verb: str, count: int, quiet: bool) -> Iterator[Bars]:
     # Names of files come from outside: markup in them is text.
     text = TextColumn("{task.description}", markup=False)
     columns = (text, BarColumn(), MofNCompleteColumn(), Remaining())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bars:
+    console = Console(stderr=True)
+    # What goes to a file or a pipe must not be caught to be shown above the bars.
+    shown = sys.stdout.isatty()
+    with Bar(*columns, console=console, transient=True, redirect_stdout=shown) as bars:
         total = bars.add_task(f"{verb}, scenes", total=count)
 
         @contextmanager
         def scene(name: str) -> Iterator[Progress | None]:
-            task = bars.add_task(name, total=None)
+            task = bars.add_task(printable(name)[-NAME_WIDTH:], total=None)
             try:
                 yield _updating(bars, task)
             finally:

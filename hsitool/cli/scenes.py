@@ -253,7 +253,7 @@ class _Watched:
     bars: Bars
 
     def __call__(self, scene: Scene) -> dict[str, Any]:
-        with self.bars(str(scene.cube)) as progress:
+        with self.bars(scene.cube.name) as progress:
             return self.work(replace(scene, progress=progress)) or {}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hsitool.camera import CameraInfo
 from hsitool.errors import UsageError
+from hsitool.storage.atomic import refuse_inputs
 from hsitool.storage.cameras import (
     format_for,
     left_out,
@@ -38,10 +39,11 @@ def convert_camera(
         overwrite: replace the target.
 
     Raises:
-        UsageError: the target cannot be written, or `size` contradicts the source.
+        UsageError: the target cannot be written or is the source, or `size` contradicts the source.
         DataError: the source cannot be read, or the target's format cannot hold its camera.
     """
     form = format_for(target, key)
+    refuse_inputs([target], [source])
     found = read_cameras(source) if name is None else [read_camera(source, name)]
     cameras = [sized(info, size) for info in found]
     write_cameras(target, cameras, form, overwrite=overwrite)

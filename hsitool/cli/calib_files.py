@@ -39,13 +39,13 @@ class Outputs:
         Raises:
             UsageError: naming the file.
         """
-        from hsitool.storage.atomic import refuse_inputs
         from hsitool.storage.images import list_images
-        from hsitool.storage.writers import refuse_twins
+        from hsitool.storage.writers import refuse_inputs, refuse_twins
 
         self._refuse_unwritable()
         refuse_twins((), others=self.paths)
-        refuse_inputs(self.paths, list_images(path for path in inputs if path is not None))
+        read = list_images([path for path in inputs if path is not None])
+        refuse_inputs((), read, others=self.paths)
 
     def _refuse_unwritable(self) -> None:
         from hsitool.drawing import check_plot

@@ -46,8 +46,8 @@ def diff(
     Lens models may differ. With the covariance of one or both, the difference is held against
     what their errors predict.
     """
-    from hsitool.storage.atomic import refuse_existing, refuse_inputs
-    from hsitool.storage.writers import refuse_twins
+    from hsitool.storage.atomic import refuse_existing
+    from hsitool.storage.writers import refuse_inputs, refuse_twins
     from hsitool.tasks import calib_words as words
     from hsitool.tasks import camera_diff as task
 
@@ -58,7 +58,7 @@ def diff(
 
         check_plot(plot, overwrite)
     outputs = [path for path in (output, plot) if path is not None]
-    refuse_inputs(outputs, [first, second])
+    refuse_inputs((), [first, second], others=outputs)
     refuse_twins((), others=outputs)
     sides = None if size is None else words.image_size(size)
     found = task.compare_cameras(first, second, name, name_b, sides)

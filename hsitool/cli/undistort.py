@@ -131,10 +131,10 @@ def undistort(
     Samples without data touch only what they are part of. The result lies in the camera that
     the tags of the domain CAMERA tell, without distortion and with the same ratio of fx and fy.
     """
-    from hsitool.storage.atomic import refuse_existing, refuse_inputs
+    from hsitool.storage.atomic import refuse_existing
     from hsitool.storage.band_shifts import read_band_shifts
     from hsitool.storage.cameras import format_for, read_camera, write_cameras
-    from hsitool.storage.writers import output_paths, refuse_twins
+    from hsitool.storage.writers import refuse_inputs, refuse_twins
     from hsitool.tasks import undistort as task
 
     budget = budget_of(max_memory, threads)
@@ -144,8 +144,8 @@ def undistort(
         form_out = format_for(camera_out)
         refuse_existing([camera_out], overwrite)
         refuse_twins([target], options, [camera_out])
-    outputs = [*output_paths(target, options), *([camera_out] if camera_out else [])]
-    refuse_inputs(outputs, [cube, cube.with_suffix(".hdr"), camera, band_shift, data, wavelengths])
+    inputs = [cube, camera, band_shift, data, wavelengths]
+    refuse_inputs([target], inputs, options, [camera_out] if camera_out else [])
     settings = task.UndistortSettings(
         like.value,
         None if interp is None else interp.value,

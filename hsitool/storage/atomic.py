@@ -167,18 +167,6 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
             raise UsageError(f"the folder of {path} does not exist: make it first")
 
 
-def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
-    """Refuse to write over what is read, whatever may be overwritten. None is no input.
-
-    Raises:
-        UsageError: naming the file.
-    """
-    read = {os.path.realpath(path) for path in inputs if path is not None}
-    for path in outputs:
-        if os.path.realpath(path) in read:
-            raise UsageError(f"{path} is an input: give the output another name")
-
-
 def remove_leftovers(folder: Path) -> None:
     """Remove the hidden folders that killed runs left; living writers hold their lock."""
     for path in folder.glob(f".*{SUFFIX}"):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hsitool.camera import CameraInfo
 from hsitool.errors import UsageError
-from hsitool.storage.atomic import refuse_inputs
 from hsitool.storage.cameras import (
     format_for,
     left_out,
@@ -15,6 +14,7 @@ from hsitool.storage.cameras import (
     read_cameras,
     write_cameras,
 )
+from hsitool.storage.writers import refuse_inputs
 
 Size = tuple[int, int]
 
@@ -43,7 +43,7 @@ def convert_camera(
         DataError: the source cannot be read, or the target's format cannot hold its camera.
     """
     form = format_for(target, key)
-    refuse_inputs([target], [source])
+    refuse_inputs((), [source], others=[target])
     found = read_cameras(source) if name is None else [read_camera(source, name)]
     cameras = [sized(info, size) for info in found]
     write_cameras(target, cameras, form, overwrite=overwrite)

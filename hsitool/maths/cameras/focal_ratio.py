@@ -93,7 +93,7 @@ def _covariance_of_both(info: CameraInfo) -> NDArray[np.float64] | None:
 
 def _by_covariance(info: CameraInfo, delta: float, both: NDArray[np.float64]) -> FocalRatio:
     row = np.array([1 / info.fx, -1 / info.fy])
-    sizes = float(np.sqrt(both[0, 0] * both[1, 1]))
+    sizes = float(np.sqrt(both[0, 0]) * np.sqrt(both[1, 1]))
     correlation = float(both[0, 1] / sizes) if sizes > 0 else None
     se = float(np.sqrt(max(row @ both @ row, 0.0)))
     together = correlation is not None and correlation > 1 - SAME

@@ -63,7 +63,8 @@ HEAD = (
 
 def claims(document: Document) -> bool:
     """Whether the first line of data is a camera's."""
-    return document.first.isdigit() and LINE.match(_lines(document)[0][:LONGEST]) is not None
+    start = document.beginning
+    return LINE.match(document.text[start : start + LONGEST]) is not None
 
 
 def read(document: Document) -> list[CameraInfo]:

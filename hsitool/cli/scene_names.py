@@ -113,39 +113,22 @@ def _header_of(cube: Path) -> Path | None:
 
 
 def refuse_clashes(
-    cubes: Sequence[Path],
     targets: Sequence[Sequence[Path]],
     outputs: Sequence[Output],
+    inputs: Sequence[Path | None],
     options: OutputOptions,
 ) -> None:
-    """Refuse outputs that would share a file, or lie over an input of several.
+    """Refuse outputs that would share a file, or lie over an input.
 
     Raises:
         UsageError: naming the file.
     """
-    from hsitool.storage.writers import refuse_twins
+    from hsitool.storage.writers import refuse_inputs, refuse_twins
 
     rasters = [p for paths in targets for p in rasters_of(paths, outputs)]
     others = [p for paths in targets for p in others_of(paths, outputs)]
     refuse_twins(rasters, options, others)
-    if len(cubes) == 1:
-        return
-    inputs = _input_files(cubes)
-    for paths in targets:
-        for path in all_files(paths, outputs, options):
-            if os.path.realpath(path) in inputs:
-                raise UsageError(f"{path} is an input: choose another --out-dir")
-
-
-def _input_files(cubes: Sequence[Path]) -> set[str]:
-    """The cubes and, of ENVI files, all that share the name of the header."""
-    found = [c if c.suffix.lower() == ".hdr" else _header_of(c) for c in cubes]
-    headers = [header for header in found if header is not None]
-    trunks = {header.with_suffix("") for header in headers}
-    folders = {header.parent for header in headers if header.parent.is_dir()}
-    beside = [path for folder in folders for path in folder.iterdir()]
-    files = [*cubes, *headers, *(path for path in beside if path.with_suffix("") in trunks)]
-    return {os.path.realpath(file) for file in files}
+    refuse_inputs(rasters, inputs, options, others)
 
 
 def rasters_of(paths: Sequence[Path], outputs: Sequence[Output]) -> list[Path]:

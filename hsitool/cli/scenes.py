@@ -109,7 +109,9 @@ Work = Callable[[Scene], "dict[str, Any] | None"]
 class Run:
     """A verb as it was called: `command` is its name in provenances, `verb` in default names.
 
-    `unsaid` are options that are no part of an output's command line unless they are its own.
+    `unsaid` are options that are no part of an output's command line unless they are its own;
+    `inputs` are further files that no output may replace, and then not the cubes either (of several
+    cubes, outputs never do).
     """
 
     command: str
@@ -123,6 +125,7 @@ class Run:
     as_json: bool = False
     quiet: bool = False
     unsaid: tuple[str, ...] = ()
+    inputs: tuple[Path | None, ...] = ()
 
 
 def run_scenes(context: typer.Context, run: Run, work: Work) -> list[dict[str, Any]]:
@@ -155,13 +158,15 @@ def _planned(context: typer.Context, run: Run) -> list[Scene]:
     suffix = ".img" if run.form is FormatName.envi else ".tif"
     names = Names(many.out_dir, run.verb, suffix)
     targets = [tuple(names.of(cube, output) for output in run.outputs) for cube in cubes]
-    refuse_clashes(cubes, targets, run.outputs, run.options)
+    named = {output.option for output in run.outputs}
+    said = said_options(context, {"--output", *named, *run.unsaid})
+    read = [path for path in map(Path, said) if path.is_file()]
+    inputs = [*cubes, *run.inputs, *read] if run.inputs or len(cubes) > 1 else []
+    refuse_clashes(targets, run.outputs, inputs, run.options)
     if many.out_dir.is_dir() if many.out_dir is not None else len(cubes) > 1:
         files = [f for paths in targets for f in all_files(paths, run.outputs, run.options)]
         refuse_existing(files, run.options.overwrite or many.resume)
     budget = run.budget.divided(many.jobs)
-    named = {output.option for output in run.outputs}
-    said = said_options(context, {"--output", *named, *run.unsaid})
     scenes = []
     for cube, paths in zip(cubes, targets, strict=True):
         lines = {

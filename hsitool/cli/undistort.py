@@ -163,7 +163,18 @@ def undistort(
     )
     outputs = [Output("--output", output), *wanted("--camera-out", camera_out, raster=False)]
     many = Many(out_dir, jobs, keep_going, resume)
-    run = Run("undistort", "undistort", cubes, outputs, many, options, budget, form, quiet=quiet)
+    run = Run(
+        "undistort",
+        "undistort",
+        cubes,
+        outputs,
+        many,
+        options,
+        budget,
+        form,
+        quiet=quiet,
+        inputs=(camera, band_shift, data, wavelengths),
+    )
     said = {
         "camera": camera.name,
         "band_shift": None if band_shift is None else band_shift.name,

@@ -11,9 +11,10 @@ import cubes
 import numpy as np
 import pytest
 
-from hsitool.cli import band, smooth
-from hsitool.cli.attend_mask import _Mask, _Where
+from hsitool.cli import band
+from hsitool.cli.attend_mask_scene import MaskScene, Where
 from hsitool.cli.scenes import Scene
+from hsitool.cli.smooth_scene import SmoothScene
 from hsitool.cube import Tile
 from hsitool.device import CPU
 from hsitool.engine.plan import Budget, plan_tiles
@@ -45,9 +46,9 @@ TASKS: list[Any] = [
     UndistortSettings(),
     CPU,
     Scene(Path("a.tif"), (Path("b.tif"),), OPTIONS, Budget()),
-    smooth._Smooth((SmoothSettings(5, 2),), 0, False, None, None, None, PATHS, CPU, False),
-    _Mask(
-        MaskSettings(), _Where("q.csv", 1, None, None, None), 0.9, None, None, False, PATHS, True
+    SmoothScene((SmoothSettings(5, 2),), 0, False, None, None, None, PATHS, CPU, False),
+    MaskScene(
+        MaskSettings(), Where("q.csv", 1, None, None, None), 0.9, None, None, False, PATHS, True
     ),
     UsageError("a"),
     DataError("b"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +30,6 @@ from hsitool.cli.options import (
     WavelengthsFile,
     budget_of,
     note,
-    numbers,
     open_source,
     output_of,
     progress_bar,
@@ -46,18 +45,16 @@ from hsitool.cli.scenes import (
     OutDir,
     Resume,
     Run,
-    Scene,
     run_scenes,
 )
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.cli.attend_mask_scene import MaskScene
     from hsitool.engine.plan import Budget
-    from hsitool.storage.readers import CubeReader
     from hsitool.storage.writers import OutputOptions
-    from hsitool.tasks.attend_look import Look, MaskSettings
+    from hsitool.tasks.attend_look import Look
     from hsitool.tasks.attend_mask import MaskOutputs
-    from hsitool.tasks.attend_query import Asked
 
 
 class NormName(StrEnum):
@@ -223,6 +220,7 @@ def mask(
     holds weights over the largest one. The material need not be there: the angle of the most
     similar pixel is always told, and beyond --max-angle a warning is.
     """
+    from hsitool.cli.attend_mask_scene import MaskScene, Where
     from hsitool.tasks.attend_look import MaskSettings
     from hsitool.tasks.attend_mask import MaskOutputs
 
@@ -242,8 +240,10 @@ def mask(
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     share, many = _share(hard, mass, top), Many(out_dir, jobs, keep_going, resume)
-    where = _Where(query, query_scale, at, xy, roi)
-    work = _Mask(settings, where, share, top, rgb, require is not None, (data, wavelengths), quiet)
+    where = Where(query, query_scale, at, xy, roi)
+    work = MaskScene(
+        settings, where, share, top, rgb, require is not None, (data, wavelengths), quiet
+    )
     if carry:
         if many != Many():
             raise UsageError(
@@ -283,99 +283,21 @@ def mask(
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True)
-class _Where:
-    """What the query is, as the user says it."""
-
-    query: str | None
-    scale: float
-    at: str | None
-    xy: str | None
-    roi: Path | None
-
-    def asked(self, source: CubeReader) -> Asked | None:
-        """Where the query comes from."""
-        return _asked(source, self.query, self.scale, self.at, self.xy, self.roi)
-
-
-KINDS = {
-    "--output": "mask",
-    "--masked": "masked",
-    "--score-out": "score",
-    "--hard": "hard",
-    "--spectrum": "spectrum",
-    "--overlay": "overlay",
-}
-"""What the file of an option is among the outputs."""
-
-
-@dataclass(frozen=True)
-class _Mask:
-    """What to do with a scene, whose targets are of `kinds` (options, in order)."""
-
-    settings: MaskSettings
-    where: _Where
-    share: float | None
-    top: int | None
-    rgb: str | None
-    required: bool
-    files: tuple[Path | None, Path | None]
-    quiet: bool
-    kinds: tuple[str, ...] = ()
-
-    def __call__(self, scene: Scene) -> dict[str, Any]:
-        """Look at one scene, and write what is asked for."""
-        from hsitool.tasks.attend_look import look_at
-        from hsitool.tasks.attend_mask import MaskOutputs
-        from hsitool.tasks.attend_report import lines, report
-
-        paths: dict[str, Any] = {
-            KINDS[kind]: path for kind, path in zip(self.kinds, scene.targets, strict=True)
-        }
-        outputs = MaskOutputs(**paths, hard_mass=self.share, hard_count=self.top)
-        _check_outputs([outputs], scene.options)
-        with ExitStack() as stack:
-            source = stack.enter_context(open_source(scene.cube, *self.files))
-            look = stack.enter_context(
-                look_at(
-                    source,
-                    self.settings,
-                    self.asked(source),
-                    outputs.mask,
-                    budget=scene.budget,
-                    progress=scene.progress,
-                )
-            )
-            _write(stack, look, self.settings, outputs, scene.options, self.rgb)
-            for line in lines(look):
-                scene.note(line)
-            return report(look, self.settings)
-
-    def asked(self, source: CubeReader) -> Asked | None:
-        """The query, after what is refused whatever the cube."""
-        from hsitool.tasks.attend_look import refuse_settings
-
-        asked = self.where.asked(source)
-        refuse_settings(self.settings, asked)
-        if self.required and asked is None:
-            raise UsageError("--require present needs a query: give --query, --at, --xy or --roi")
-        return asked
-
-
 def _track(
     cubes: list[Path],
-    work: _Mask,
+    work: MaskScene,
     wanted_files: MaskOutputs,
     options: OutputOptions,
     budget: Budget,
     as_json: bool,
 ) -> list[str]:
     """Carry a query from cube to cube; the cubes that may not hold it."""
+    from hsitool.cli.attend_mask_scene import check_outputs, write_files
     from hsitool.tasks import attend_report as reports
     from hsitool.tasks.attend_track import track
 
     named = [wanted_files.named_after(cube) for cube in cubes]
-    _check_outputs(named, options)
+    check_outputs(named, options)
     found: list[dict[str, Any]] = []
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(c, *work.files)) for c in cubes]
@@ -384,7 +306,7 @@ def _track(
             raise UsageError("--track carries a query: give --query, --at, --xy or --roi")
 
         def use(number: int, look: Look) -> None:
-            _write(stack, look, work.settings, named[number], options, work.rgb)
+            write_files(stack, look, work.settings, named[number], options, work.rgb)
             found.append(reports.report(look, work.settings))
             for line in reports.lines(look):
                 note(line, work.quiet)
@@ -410,34 +332,6 @@ def _track(
     return [frame["cube"] for frame in found if frame["present"] is False]
 
 
-def _asked(
-    source: CubeReader,
-    query: str | None,
-    scale: float,
-    at: str | None,
-    xy: str | None,
-    roi: Path | None,
-) -> Asked | None:
-    """Where the query comes from."""
-    from hsitool.tasks import spectrum as places
-    from hsitool.tasks.attend_query import Asked
-
-    given = [text for text in (query, at, xy, roi) if text is not None]
-    if len(given) > 1:
-        raise UsageError("more than one query: give one of --query, --at, --xy and --roi")
-    if scale != 1 and query is None:
-        raise UsageError("--query-scale goes with --query")
-    if query is not None:
-        return Asked(spectrum=query, scale=scale)
-    if at is not None:
-        row, column = numbers(at, 2, "--at", "ROW,COL")
-        return Asked(place=places.at(source.info, row, column))
-    if xy is not None:
-        x, y = numbers(xy, 2, "--xy", "X,Y")
-        return Asked(place=places.at_xy(source.info, x, y))
-    return None if roi is None else Asked(region=roi)
-
-
 def _share(hard: Path | None, mass: float | None, top: int | None) -> float | None:
     """The share of weight that the hard mask holds; None where it goes by their number."""
     if (mass is not None or top is not None) and hard is None:
@@ -453,41 +347,3 @@ def _heaviest(mass: float | None, top: int | None) -> tuple[str, ...]:
     """The options that say what `--hard` holds."""
     pairs = {"--mass": mass, "--top": top}
     return tuple(w for name, v in pairs.items() if v is not None for w in (name, str(v)))
-
-
-def _check_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:
-    """Refuse before the work what could not be written after it."""
-    from hsitool.drawing import check_plot
-    from hsitool.storage.atomic import refuse_existing
-    from hsitool.storage.writers import refuse_twins
-    from hsitool.tasks.score_maps import refuse_outputs
-
-    rasters = [path for outputs in named for path in outputs.rasters]
-    others = [path for outputs in named for path in outputs.others]
-    refuse_twins(rasters, options, others)
-    refuse_outputs(rasters, options)
-    refuse_existing(others, options.overwrite)
-    for outputs in named:
-        if outputs.overlay is not None:
-            check_plot(outputs.overlay, options.overwrite)
-
-
-def _write(
-    stack: ExitStack,
-    look: Look,
-    settings: MaskSettings,
-    outputs: MaskOutputs,
-    options: OutputOptions,
-    rgb: str | None,
-) -> None:
-    """Write all files of a look; they appear as the stack closes."""
-    from hsitool.tasks.attend_mask import write_look
-
-    write_look(stack, look, settings, outputs, options)
-    if outputs.overlay is not None:
-        from hsitool.drawing import picture_file
-        from hsitool.drawing.overlay import draw_overlay
-        from hsitool.tasks.attend_view import view_of
-
-        save = stack.enter_context(picture_file(outputs.overlay, options.overwrite))
-        save(draw_overlay(view_of(look, rgb)))

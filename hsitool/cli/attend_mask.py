@@ -29,6 +29,7 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
+    factor_of,
     note,
     numbers,
     open_source,
@@ -206,6 +207,7 @@ def mask(
     holds weights over the largest one. The material need not be there: the angle of the most
     similar pixel is always told, and beyond --max-angle a warning is.
     """
+    from hsitool.storage.spectra import file_and_name
     from hsitool.tasks import attend_report as reports
     from hsitool.tasks.attend_look import MaskSettings, refuse_settings
     from hsitool.tasks.attend_mask import MaskOutputs
@@ -231,7 +233,10 @@ def mask(
     share = _share(hard, mass, top)
     wanted = MaskOutputs(target, masked, score_out, spectrum, hard, share, top, overlay)
     named = [wanted.named_after(cube) if carry else wanted for cube in cubes]
-    _check_outputs(named, options)
+    asked_file = None if query is None else file_and_name(query)[0]
+    raster = Path(score) if settings.is_file else None
+    inputs = [*cubes, data, wavelengths, asked_file, roi, background, model, raster]
+    _check_outputs(named, options, inputs)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(c, data, wavelengths)) for c in cubes]
         asked = _asked(sources[0], query, query_scale, at, xy, roi)
@@ -305,7 +310,7 @@ def _asked(
     if scale != 1 and query is None:
         raise UsageError("--query-scale goes with --query")
     if query is not None:
-        return Asked(spectrum=query, scale=scale)
+        return Asked(spectrum=query, scale=factor_of(scale, "--query-scale"))
     if at is not None:
         row, column = numbers(at, 2, "--at", "ROW,COL")
         return Asked(place=places.at(source.info, row, column))
@@ -326,16 +331,19 @@ def _share(hard: Path | None, mass: float | None, top: int | None) -> float | No
     return None if top is not None else (mass or 0.9)
 
 
-def _check_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:
-    """Refuse before the work what could not be written after it."""
+def _check_outputs(
+    named: list[MaskOutputs], options: OutputOptions, inputs: list[Path | None]
+) -> None:
+    """Refuse before the work what could not be written after it, or would replace an input."""
     from hsitool.drawing import check_plot
     from hsitool.storage.atomic import refuse_existing
-    from hsitool.storage.writers import refuse_twins
+    from hsitool.storage.writers import refuse_inputs, refuse_twins
     from hsitool.tasks.score_maps import refuse_outputs
 
     rasters = [path for outputs in named for path in outputs.rasters]
     others = [path for outputs in named for path in outputs.others]
     refuse_twins(rasters, options, others)
+    refuse_inputs(rasters, inputs, options, others)
     refuse_outputs(rasters, options)
     refuse_existing(others, options.overwrite)
     for outputs in named:

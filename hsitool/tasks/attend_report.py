@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hsitool.maths.attention.recurrence import Stage
+from hsitool.tasks.attend_frame import Seen
 from hsitool.tasks.attend_look import Look, MaskSettings
 
 
@@ -82,6 +83,13 @@ def spectrum_table(look: Look) -> str:
     return text.getvalue()
 
 
+def _nearest(name: str, seen: Seen) -> str:
+    if math.isinf(seen.angle_deg):
+        return f"all pixels that '{name}' could be like are 0"
+    row, column = seen.place
+    return f"most like '{name}' is row {row}, column {column}, {seen.angle_deg:.2g} degrees away"
+
+
 def lines(look: Look) -> list[str]:
     """For people."""
     attention, seen, n90 = look.attention, look.seen, look.n90
@@ -91,11 +99,7 @@ def lines(look: Look) -> list[str]:
         f"{100 * look.background_mass:.3g} % is background"
     ]
     if look.query is not None:
-        row, column = seen.place
-        found.append(
-            f"best score {attention.top:.4g}; most like '{look.query.name}' is row {row}, column "
-            f"{column}, {seen.angle_deg:.2g} degrees away"
-        )
+        found.append(f"best score {attention.top:.4g}; {_nearest(look.query.name, seen)}")
     error = look.context.error
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = error * math.sqrt(attention.ess) / look.context.sd

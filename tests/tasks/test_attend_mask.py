@@ -295,15 +295,16 @@ def test_the_hard_mask_holds_the_heaviest(
 ) -> None:
     made = scene(tmp_path, rng)
     query = query_file(tmp_path / "q.csv", made.target)
-    done(
+    said = done(
         *("attend", "mask", made.path, "--query", query, "-o", tmp_path / "m.tif"),
         *("--hard", tmp_path / "h.tif", *how),
-    )
+    ).err
     mask, hard = read(tmp_path / "m.tif"), read(tmp_path / "h.tif")
     np.testing.assert_array_equal(hard == 255, ~made.valid)
     ranked = np.sort(mask[made.valid])[::-1].astype(float)
     if how[:1] == ("--top",):
         count = min(how[1], np.count_nonzero(ranked))
+        assert (f"only {count} of {how[1]} pixels have any weight" in said) == (count < how[1])
     else:
         share = how[1] if how else 0.9
         count = int(np.searchsorted(np.cumsum(ranked) / ranked.sum(), share)) + 1

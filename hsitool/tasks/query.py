@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo
 from hsitool.errors import DataError
+from hsitool.maths.scene.model import LARGEST
 from hsitool.maths.spectra.resample import probable_factor, resample, same_centres
 from hsitool.storage.spectra import Spectrum
 from hsitool.storage.wavelengths import warn
@@ -23,12 +24,23 @@ def at_bands(spectrum: Spectrum, info: CubeInfo, used: Sequence[int]) -> Floats:
     where the centres are the same or one has none: then all bands `used` (from 0) have to be there.
 
     Raises:
-        DataError: of another sensor without wavelengths, a missing sample, no band is covered, or
-            it is 0 in all of them.
+        DataError: of another sensor without wavelengths, a missing or endless sample, no band is
+            covered, or it is 0 in all of them.
     """
+    _refuse_rubbish(spectrum)
     values = _matched(spectrum, info, used)
     refuse_nothing(spectrum.name, values[list(used)])
     return values
+
+
+def _refuse_rubbish(spectrum: Spectrum) -> None:
+    beyond = np.flatnonzero(np.abs(spectrum.values) >= LARGEST)  # NaN is none of these
+    if beyond.size:
+        number = int(beyond[0])
+        raise DataError(
+            f"query '{spectrum.name}': {spectrum.values[number]:g} in sample {number + 1} is no "
+            "measurement: leave it empty"
+        )
 
 
 def refuse_nothing(name: str, values: Floats) -> None:

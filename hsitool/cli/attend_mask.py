@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from hsitool.tasks.attend_look import Look, MaskSettings
     from hsitool.tasks.attend_mask import MaskOutputs
     from hsitool.tasks.attend_query import Asked
+    from hsitool.tasks.attend_track import Stage
 
 
 class NormName(StrEnum):
@@ -253,18 +254,27 @@ def mask(
                 note(line, quiet)
 
         way = _carry_out(sources, settings, asked, target, use, budget, progress, carry)
+        for turn in way:
+            note(reports.turn_line(turn), quiet)
     if as_json:
-        typer.echo(json.dumps({"frames": found, "track": way} if carry else found[0]))
+        typer.echo(
+            json.dumps({"frames": found, "track": reports.stages(way)} if carry else found[0])
+        )
     else:
-        for outputs in named:
-            for path in outputs.rasters:
-                written(path, options)
-            for path in outputs.others:
-                typer.echo(path)
+        _list_outputs(named, options)
     absent = [frame["cube"] for frame in found if frame["present"] is False]
     if require is not None and absent:
         note(f"--require present: the query may be absent from {', '.join(absent)}", False)
         raise typer.Exit(1)
+
+
+def _list_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:
+    """Tell standard output what was written."""
+    for outputs in named:
+        for path in outputs.rasters:
+            written(path, options)
+        for path in outputs.others:
+            typer.echo(path)
 
 
 def _carry_out(
@@ -276,10 +286,9 @@ def _carry_out(
     budget: Any,
     progress: Any,
     carry: bool,
-) -> list[dict[str, Any]]:
+) -> list[Stage]:
     """Look at one cube, or at several one after the other; the way of a query that is carried."""
     from hsitool.tasks.attend_look import look_at
-    from hsitool.tasks.attend_report import stages
     from hsitool.tasks.attend_track import track
 
     options: dict[str, Any] = {"budget": budget, "progress": progress}
@@ -289,7 +298,7 @@ def _carry_out(
         return []
     if asked is None:
         raise UsageError("--track carries a query: give --query, --at, --xy or --roi")
-    return stages(track(sources, settings, asked, target, use, **options))
+    return track(sources, settings, asked, target, use, **options)
 
 
 def _asked(

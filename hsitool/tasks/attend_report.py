@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hsitool.maths.attention.recurrence import Stage
+from hsitool.maths.attention.recurrence import SETTLED, Stage
 from hsitool.tasks.attend_frame import Seen
 from hsitool.tasks.attend_look import Look, MaskSettings
 
@@ -108,4 +108,16 @@ def lines(look: Look) -> list[str]:
             f"standard error of the attended spectrum: {np.median(known):.2g} times sd/sqrt(ESS) "
             f"in the median band, from {look.context.blocks} blocks"
         )
+    found += map(turn_line, look.stages)
+    if look.stages and look.stages[-1].change >= SETTLED:
+        found.append(f"the query still moves after {len(look.stages)} of these: see --steps")
     return found
+
+
+def turn_line(stage: Stage) -> str:
+    """One turn of a recurrence, for people."""
+    held = "" if stage.held is None else f"; it is not carried on, since {stage.held}"
+    return (
+        f"{stage.name}: {stage.ess:.4g} pixels, query {stage.drift_deg:.2g} degrees from the first "
+        f"one, changed by {100 * stage.change:.2g} %{held}"
+    )

@@ -130,7 +130,19 @@ def anomaly(
     )
     outputs = [Output("--output", output), *wanted("--hard", hard)]
     many = Many(out_dir, jobs, keep_going, resume)
-    run = Run("anomaly", "anomaly", cubes, outputs, many, options, budget, form, as_json, quiet)
+    run = Run(
+        "anomaly",
+        "anomaly",
+        cubes,
+        outputs,
+        many,
+        options,
+        budget,
+        form,
+        as_json,
+        quiet,
+        inputs=(data, wavelengths, model, background),
+    )
     files = data, wavelengths
     run_scenes(context, run, partial(_one, settings=settings, share=share, files=files))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
@@ -221,6 +222,7 @@ def mask(
     similar pixel is always told, and beyond --max-angle a warning is.
     """
     from hsitool.cli.attend_mask_scene import MaskScene, Where
+    from hsitool.storage.spectra import file_and_name
     from hsitool.tasks.attend_look import MaskSettings
     from hsitool.tasks.attend_mask import MaskOutputs
 
@@ -244,6 +246,9 @@ def mask(
     work = MaskScene(
         settings, where, share, top, rgb, require is not None, (data, wavelengths), quiet
     )
+    asked_file = None if query is None else file_and_name(query)[0]
+    raster = Path(score) if settings.is_file else None
+    inputs = (data, wavelengths, asked_file, roi, background, model, raster)
     if carry:
         if many != Many():
             raise UsageError(
@@ -252,7 +257,7 @@ def mask(
             )
         target = target_of(output, cubes[0], "mask", form)
         wanted_files = MaskOutputs(target, masked, score_out, spectrum, hard, share, top, overlay)
-        absent = _track(cubes, work, wanted_files, options, budget, as_json)
+        absent = _track(cubes, work, wanted_files, (*cubes, *inputs), options, budget, as_json)
     else:
         outputs = [
             Output("--output", output),
@@ -274,6 +279,7 @@ def mask(
             as_json,
             quiet,
             ("--mass", "--top"),
+            inputs,
         )
         work = replace(work, kinds=tuple(one.option for one in outputs))
         found = run_scenes(context, run, work)
@@ -287,16 +293,24 @@ def _track(
     cubes: list[Path],
     work: MaskScene,
     wanted_files: MaskOutputs,
+    inputs: Sequence[Path | None],
     options: OutputOptions,
     budget: Budget,
     as_json: bool,
 ) -> list[str]:
     """Carry a query from cube to cube; the cubes that may not hold it."""
     from hsitool.cli.attend_mask_scene import check_outputs, write_files
+    from hsitool.storage.writers import refuse_inputs
     from hsitool.tasks import attend_report as reports
     from hsitool.tasks.attend_track import track
 
     named = [wanted_files.named_after(cube) for cube in cubes]
+    refuse_inputs(
+        [path for outputs in named for path in outputs.rasters],
+        inputs,
+        options,
+        [path for outputs in named for path in outputs.others],
+    )
     check_outputs(named, options)
     found: list[dict[str, Any]] = []
     with ExitStack() as stack:
@@ -321,6 +335,8 @@ def _track(
             budget=budget,
             progress=progress,
         )
+    for turn in stages:
+        note(reports.turn_line(turn), work.quiet)
     if as_json:
         typer.echo(json.dumps({"frames": found, "track": reports.stages(stages)}))
     else:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsitool.cli.options import numbers, open_source
+from hsitool.cli.options import factor_of, numbers, open_source
 from hsitool.cli.scenes import Scene
 from hsitool.errors import UsageError
 
@@ -116,7 +116,7 @@ def _asked(
     if scale != 1 and query is None:
         raise UsageError("--query-scale goes with --query")
     if query is not None:
-        return Asked(spectrum=query, scale=scale)
+        return Asked(spectrum=query, scale=factor_of(scale, "--query-scale"))
     if at is not None:
         row, column = numbers(at, 2, "--at", "ROW,COL")
         return Asked(place=places.at(source.info, row, column))

@@ -29,6 +29,7 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
+    factor_of,
     open_source,
     output_of,
     shrink_of,
@@ -74,6 +75,10 @@ def detect(
             help="Spectrum to look for: a table, a library, an ASD file; may be given again.",
         ),
     ],
+    target_scale: Annotated[
+        float,
+        typer.Option("--target-scale", metavar="N", help="Factor for the spectra of --target."),
+    ] = 1.0,
     method: Annotated[
         MethodName,
         typer.Option(help="Signed whitened cosine, matched filter, angle or divergence."),
@@ -103,7 +108,7 @@ def detect(
     In every method more is more alike. ace and mf are relative to the scene model, which is fitted
     to the cube unless --model gives one.
     """
-    from hsitool.storage.spectra import read_spectrum
+    from hsitool.storage.spectra import file_and_name, read_spectrum
     from hsitool.tasks.detect import DetectSettings
 
     if model is not None and background is not None:
@@ -113,10 +118,27 @@ def detect(
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     settings = DetectSettings(
-        method.value, None if shrink is None else shrink_of(shrink), bands, model, background
+        method.value,
+        None if shrink is None else shrink_of(shrink),
+        factor_of(target_scale, "--target-scale"),
+        bands,
+        model,
+        background,
     )
     outputs, many = [Output("--output", output)], Many(out_dir, jobs, keep_going, resume)
-    run = Run("detect", "detect", cubes, outputs, many, options, budget, form, as_json, quiet)
+    run = Run(
+        "detect",
+        "detect",
+        cubes,
+        outputs,
+        many,
+        options,
+        budget,
+        form,
+        as_json,
+        quiet,
+        inputs=(data, wavelengths, model, background, *(file_and_name(t)[0] for t in targets)),
+    )
     spectra, files = [read_spectrum(text) for text in targets], (data, wavelengths)
     run_scenes(context, run, partial(_one, spectra=spectra, settings=settings, files=files))
 

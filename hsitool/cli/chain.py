@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -54,7 +55,7 @@ def carry_out(recipe: Recipe, commands: Sequence[Command]) -> int:
     codes = [0] * len(commands)
 
     def step(number: int) -> Callable[[], None]:
-        ends = LinkedEnds(halt, links[number], links[number + 1])
+        ends = LinkedEnds(links[number], links[number + 1])
 
         def carried() -> None:
             _answer.set(answers[number])
@@ -110,7 +111,7 @@ def _carried(recipe: Recipe, command: Command, ends: Ends) -> int:
 
 def plan(recipe: Recipe, commands: Sequence[Command], memory: int) -> list[str]:
     """What would be done: sizes of all that comes and goes, and memory."""
-    from hsitool.storage.planned import PlannedEnds, PlanStopError
+    from hsitool.storage.planned import PlannedEnds
     from hsitool.tasks.provenance import made_by_recipe
 
     lines: list[str] = []
@@ -118,14 +119,29 @@ def plan(recipe: Recipe, commands: Sequence[Command], memory: int) -> list[str]:
     with made_by_recipe(recipe.record):
         for number, command in enumerate(commands):
             ends = PlannedEnds(number > 0, before, number + 1 < len(commands))
-            with redirect_stdout(io.StringIO()), suppress(PlanStopError):
-                _carried(recipe, command, ends)
+            with redirect_stdout(io.StringIO()):
+                ends.stopped = not _planned_whole(recipe, command, ends)
             if number == 0:
                 lines.append(_row("input", recipe.input.values[0], _source_size(recipe)))
             lines += _planned(number + 1, command, ends)
             before = ends.handed_on
     share = f"{commands[0].memory / 1e6:.0f} MB for each step, the process included"
     return [*lines, _row("memory", f"{memory / 1e6:.0f} MB", share)]
+
+
+def _planned_whole(recipe: Recipe, command: Command, ends: Ends) -> bool:
+    """Carry out a step until it would work on tiles; whether it came to its end without."""
+    from hsitool.engine.stopping import WorkStopped, stoppable
+    from hsitool.storage.planned import PlanStopError
+
+    at_once = threading.Event()
+    at_once.set()
+    try:
+        with stoppable(at_once):
+            _carried(recipe, command, ends)
+    except (PlanStopError, WorkStopped):
+        return False
+    return True
 
 
 def _row(name: str, what: str, more: str = "") -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,6 @@ from hsitool.cli.options import (
     BandsOption,
     CompressOption,
     CreationOptions,
-    CubePath,
     DataFile,
     FormatOption,
     Json,
@@ -29,15 +29,28 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
-    note,
+    factor_of,
     open_source,
     output_of,
-    progress_bar,
     shrink_of,
-    target_of,
-    written,
+)
+from hsitool.cli.scene_names import Output
+from hsitool.cli.scenes import (
+    CubePaths,
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    Scene,
+    run_scenes,
 )
 from hsitool.errors import UsageError
+
+if TYPE_CHECKING:
+    from hsitool.storage.spectra import Spectrum
+    from hsitool.tasks.detect import DetectSettings
 
 
 class MethodName(StrEnum):
@@ -51,7 +64,8 @@ class MethodName(StrEnum):
 
 @app.command(epilog="Example:  hsitool detect cube.tif --target leaf.csv --method ace -o score.tif")
 def detect(
-    cube: CubePath,
+    context: typer.Context,
+    cubes: CubePaths,
     targets: Annotated[
         list[str],
         typer.Option(
@@ -61,6 +75,10 @@ def detect(
             help="Spectrum to look for: a table, a library, an ASD file; may be given again.",
         ),
     ],
+    target_scale: Annotated[
+        float,
+        typer.Option("--target-scale", metavar="N", help="Factor for the spectra of --target."),
+    ] = 1.0,
     method: Annotated[
         MethodName,
         typer.Option(help="Signed whitened cosine, matched filter, angle or divergence."),
@@ -76,6 +94,10 @@ def detect(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     as_json: Json = False,
@@ -86,33 +108,65 @@ def detect(
     In every method more is more alike. ace and mf are relative to the scene model, which is fitted
     to the cube unless --model gives one.
     """
-    from hsitool.storage.spectra import read_spectrum
-    from hsitool.tasks import detect as task
+    from hsitool.storage.spectra import file_and_name, read_spectrum
+    from hsitool.tasks.detect import DetectSettings
 
     if model is not None and background is not None:
         raise UsageError("--model and --background: the model is fitted already: leave out one")
-    alone = method in (MethodName.sam, MethodName.sid)
-    if alone and (model or background or shrink):
+    if method in (MethodName.sam, MethodName.sid) and (model or background or shrink):
         raise UsageError(f"--method {method.value} takes spectra as they are, without a model")
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    path = target_of(output, cube, "detect", form)
-    settings = task.DetectSettings(
-        method.value, None if shrink is None else shrink_of(shrink), bands, model, background
+    settings = DetectSettings(
+        method.value,
+        None if shrink is None else shrink_of(shrink),
+        factor_of(target_scale, "--target-scale"),
+        bands,
+        model,
+        background,
     )
-    spectra = [read_spectrum(text) for text in targets]
-    with (
-        open_source(cube, data, wavelengths, once=alone or bool(model and shrink)) as source,
-        progress_bar("detect", quiet) as progress,
-    ):
-        found = task.detect(
-            source, spectra, path, settings, output=options, budget=budget, progress=progress
+    outputs, many = [Output("--output", output)], Many(out_dir, jobs, keep_going, resume)
+    run = Run(
+        "detect",
+        "detect",
+        cubes,
+        outputs,
+        many,
+        options,
+        budget,
+        form,
+        as_json,
+        quiet,
+        inputs=(data, wavelengths, model, background, *(file_and_name(t)[0] for t in targets)),
+    )
+    spectra, files = [read_spectrum(text) for text in targets], (data, wavelengths)
+    run_scenes(context, run, partial(_one, spectra=spectra, settings=settings, files=files))
+
+
+def _one(
+    scene: Scene,
+    *,
+    spectra: list[Spectrum],
+    settings: DetectSettings,
+    files: tuple[Path | None, Path | None],
+) -> dict[str, Any]:
+    """The scores of one scene."""
+    from hsitool.tasks.detect import detect
+
+    (path,) = scene.targets
+    once = settings.method in ("sam", "sid") or bool(settings.model and settings.shrink)
+    with open_source(scene.cube, *files, once=once) as source:
+        found = detect(
+            source,
+            spectra,
+            path,
+            settings,
+            output=scene.options,
+            budget=scene.budget,
+            progress=scene.progress,
         )
     for one in found:
         if one.share is not None:
-            note(f"--shrink {one.shrink}: {one.target} fills {one.share:.1%} of the scene", quiet)
-    if as_json:
-        listed = [asdict(d) | {"shrink": d.shrink and str(d.shrink)} for d in found]
-        typer.echo(json.dumps({"method": method.value, "output": str(path), "targets": listed}))
-        return
-    written(path, options)
+            scene.note(f"--shrink {one.shrink}: {one.target} fills {one.share:.1%} of the scene")
+    listed = [asdict(d) | {"shrink": d.shrink and str(d.shrink)} for d in found]
+    return {"method": settings.method, "output": str(path), "targets": listed}

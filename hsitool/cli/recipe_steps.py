@@ -17,6 +17,9 @@ OF_THE_RUN = {
     "--max-memory": "it is an option of hsitool run",
     "--threads": "it is an option of hsitool run",
     "--quiet": "it is an option of hsitool run",
+    **dict.fromkeys(
+        ("--out-dir", "--jobs", "--keep-going", "--resume"), "a recipe is of one scene"
+    ),
 }
 """Options that no step may have, and why."""
 
@@ -110,8 +113,8 @@ def _refuse_place(recipe: Recipe, number: int, command: Any) -> None:
         raise recipe.refusal(
             recipe.output.line, f"{step.verb} prints its answer: leave out the output"
         )
-    if number == 0 and len(recipe.input.values) > 1 and not command.params[0].nargs == -1:
-        raise recipe.refusal(recipe.input.line, f"{step.verb} takes one input")
+    if len(recipe.input.values) > 1:
+        raise recipe.refusal(recipe.input.line, "a recipe is of one scene: give one input")
 
 
 def _options(

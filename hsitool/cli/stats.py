@@ -24,6 +24,7 @@ from hsitool.cli.options import (
     open_source,
     progress_bar,
 )
+from hsitool.cli.said import said_options
 
 if TYPE_CHECKING:
     from hsitool.tasks.stats import SceneModel
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 @app.command(epilog="Example:  hsitool stats vnir.tif swir.tif -o scene.npz")
 def stats(
+    context: typer.Context,
     cubes: Annotated[
         list[Path],
         typer.Argument(metavar="CUBE...", help="Cubes on one grid.", show_default=False),
@@ -52,10 +54,12 @@ def stats(
     One model serves detect and anomaly (--model). Without -o, only the report is printed.
     """
     from hsitool.storage.atomic import refuse_existing
+    from hsitool.storage.writers import refuse_inputs
     from hsitool.tasks import stats as task
 
     budget = budget_of(max_memory, threads)
     if output is not None:
+        refuse_inputs((), [*cubes, background], others=[output])
         refuse_existing([output], overwrite)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(cube, None, None)) for cube in cubes]
@@ -70,7 +74,8 @@ def stats(
             "bands": bands,
             "background": None if background is None else background.name,
         }
-        task.save_model(output, model, settings, overwrite=overwrite)
+        said = (*map(str, cubes), *said_options(context, {"--output"}), "--output")
+        task.save_model(output, model, settings, line=said, overwrite=overwrite)
     if output is None or as_json:
         typer.echo(task.as_json(model) if as_json else "\n".join(_lines(model)))
         return

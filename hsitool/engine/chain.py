@@ -6,6 +6,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Sequence
 
+from hsitool.engine.stopping import WorkStopped, stoppable
 from hsitool.storage.links import ChainEndedError, Halt
 
 
@@ -18,8 +19,9 @@ def run_together(steps: Sequence[Callable[[], None]], halt: Halt) -> None:
 
     def carry_out(step: Callable[[], None]) -> None:
         try:
-            step()
-        except ChainEndedError:
+            with stoppable(halt.called):
+                step()
+        except (ChainEndedError, WorkStopped):
             return  # the step that failed is told
         except BaseException as error:
             failures.append(error)

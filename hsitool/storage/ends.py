@@ -34,10 +34,6 @@ class Ends(ABC):
     def sink(self) -> Callable[[CubeInfo, Layout], CubeWriter] | None:
         """Starts what goes out."""
 
-    @abstractmethod
-    def check(self) -> None:
-        """Called for every tile; raises where the step is to end."""
-
     def made(self, path: Path, info: CubeInfo) -> None:  # noqa: B027 - most need not know
         """Told of every raster that is started."""
 
@@ -48,12 +44,6 @@ _current: ContextVar[Ends | None] = ContextVar("ends", default=None)
 def current() -> Ends | None:
     """The ends of the step that this thread carries out, or None outside a chain."""
     return _current.get()
-
-
-def check() -> None:
-    """End the step here, where its chain ends."""
-    if (chain := _current.get()) is not None:
-        chain.check()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Halt:
 
     def __init__(self) -> None:
         self._changes: list[threading.Condition] = []
-        self._called = False
+        self.called = threading.Event()
 
     def condition(self) -> threading.Condition:
         """What links wait for; it hears of the end."""
@@ -36,7 +36,7 @@ class Halt:
 
     def call(self) -> None:
         """End them."""
-        self._called = True
+        self.called.set()
         for change in self._changes:
             with change:
                 change.notify_all()
@@ -47,7 +47,7 @@ class Halt:
         Raises:
             ChainEndedError: another step has failed.
         """
-        if self._called:
+        if self.called.is_set():
             raise ChainEndedError
 
 
@@ -164,8 +164,8 @@ class LinkWriter(CubeWriter):
 class LinkedEnds(ends.Ends):
     """The ends of a step between links; None where it has none there."""
 
-    def __init__(self, halt: Halt, before: Link | None, after: Link | None) -> None:
-        self._halt, self._before, self._after = halt, before, after
+    def __init__(self, before: Link | None, after: Link | None) -> None:
+        self._before, self._after = before, after
 
     @property
     def source(self) -> Callable[[], LinkReader] | None:
@@ -176,6 +176,3 @@ class LinkedEnds(ends.Ends):
     def sink(self) -> Callable[[CubeInfo, Layout], CubeWriter] | None:
         after = self._after
         return None if after is None else lambda info, like: LinkWriter(info, like, after)
-
-    def check(self) -> None:
-        self._halt.check()

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError, UsageError
 from hsitool.storage import ends, envi, raster, tiff
 from hsitool.storage.atomic import PartFolder, refuse_existing, require_space, told_of
+from hsitool.storage.geotiff_header import geotiff_header
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import (
     AXES,
@@ -46,13 +47,18 @@ MAX_BLOCK_BYTES = 8 * 2**20
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How an output is to be written; `format` None goes by the file name."""
+    """How an output is to be written; `format` None goes by the file name.
+
+    `lines` are the command lines that make the outputs, for their provenance: the input, options,
+    and last the option that names the output.
+    """
 
     format: Format | None = None
     compress: Compression | None = None
     creation: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
     threads: int = 1
+    lines: Mapping[Path, Sequence[str]] = field(default_factory=dict)
 
 
 class CubeWriter(ABC):
@@ -253,10 +259,38 @@ def refuse_twins(
         raise UsageError("two outputs would be written to standard output: name files")
     if ends.STANDARD in targets:
         refuse_stream(options or OutputOptions())
-    files = [os.path.realpath(path) for path in (*named, *others)]
-    for number, file in enumerate(files):
-        if file in files[:number]:
+    seen = set[str]()
+    for file in map(os.path.realpath, (*named, *others)):
+        if file in seen:
             raise UsageError(f"two outputs would be written to {file}: give each its own name")
+        seen.add(file)
+
+
+def refuse_inputs(
+    targets: Sequence[Path],
+    inputs: Iterable[Path | None],
+    options: OutputOptions | None = None,
+    others: Sequence[Path] = (),
+) -> None:
+    """Refuse outputs, `others` included, that would replace what is read, even with `overwrite`.
+
+    An ENVI header counts with its data, and data with their header.
+
+    Raises:
+        UsageError: naming the file.
+    """
+    options = options or OutputOptions()
+    named = [path for target in targets for path in output_paths(target, options)]
+    read = {os.path.realpath(file) for path in inputs if path for file in _with_partner(path)}
+    for path in (*named, *others):
+        if os.path.realpath(path) in read:
+            raise UsageError(f"{path} is an input: give the output another name")
+
+
+def _with_partner(path: Path) -> list[Path]:
+    header = envi.header_of(path)
+    partners = envi.data_beside(path) if path.suffix.lower() == ".hdr" else []
+    return [path, *partners, *([] if header is None else [header])]
 
 
 def output_format(path: Path, options: OutputOptions) -> Format:
@@ -298,6 +332,7 @@ def create_cube(
         DataError: the place cannot be written or has no room.
     """
     options = options or OutputOptions()
+    info = _with_line(info, options.lines.get(path))
     if (chain := ends.current()) is not None:
         chain.made(path, info)
     if path == ends.STANDARD:
@@ -307,6 +342,14 @@ def create_cube(
     if output_format(path, options) == "envi":
         return _create_envi(target, info, like, options)
     return _create_geotiff(target, info, like, options)
+
+
+def _with_line(info: CubeInfo, line: Sequence[str] | None) -> CubeInfo:
+    """With the command line in the last step of the provenance."""
+    if line is None or not info.provenance:
+        return info
+    *before, last = info.provenance
+    return info.replace(provenance=(*before, {**last, "arguments": list(line)}))
 
 
 def _create_envi(target: Path, info: CubeInfo, like: Layout, options: OutputOptions) -> CubeWriter:
@@ -328,7 +371,7 @@ def _create_stream(info: CubeInfo, like: Layout, options: OutputOptions) -> Cube
     out = free_output()
     profile = _profile(info, dataclasses.replace(like, interleave="pixel"), OutputOptions())
     strips = {"BIGTIFF": "YES", "BLOCKYSIZE": stream_rows(info)}
-    header, _ = _header(info, profile | strips, ends.STANDARD)
+    header, _ = geotiff_header(info, profile | strips, ends.STANDARD)
     head, raw, size = tiff.laid_out(header)
     return StreamWriter(info, raw, head, size, out)
 
@@ -364,7 +407,7 @@ def _create_geotiff(
     target: Path, info: CubeInfo, like: Layout, options: OutputOptions
 ) -> CubeWriter:
     profile = _profile(info, like, options)
-    header, record = _header(info, profile, target)
+    header, record = geotiff_header(info, profile, target)
     grid = tiff.grid(header)
     if grid is None:
         raise UsageError("these creation options give no plain grid of samples: leave some out")
@@ -433,39 +476,3 @@ def _blocks(info: CubeInfo, like: Layout, pixel: bool, packed: bool) -> dict[str
         side = max(16, int((TARGET_BLOCK_BYTES / (item * depth)) ** 0.5) // 16 * 16)
         return {"TILED": "YES", "BLOCKXSIZE": side, "BLOCKYSIZE": side}
     return {"BLOCKYSIZE": min(info.rows, max(1, TARGET_BLOCK_BYTES // row))}
-
-
-def _header(
-    info: CubeInfo, profile: Mapping[str, Any], target: Path
-) -> tuple[tiff.Directory, str | None]:
-    """The directory that GDAL makes for `info` (no pixels), and the record in it.
-
-    Raises:
-        UsageError: GDAL refuses, or passes over a creation option.
-    """
-    from hsitool.storage.gdal import GDAL_ERRORS, complaints, one_line, open_memory
-
-    with complaints() as said:
-        try:
-            with _empty(info, profile, None) as memory, open_memory(memory) as dataset:
-                record = raster.record_for(info, dataset, target)
-            with _empty(info, profile, record) as memory:
-                directory = tiff.parse_directory(memory.read())
-        except (*GDAL_ERRORS, TypeError) as error:
-            raise UsageError(f"GDAL refuses to make {target.name}: {one_line(error)}") from error
-    if odd := next((text for text in said if "creation option" in text), None):
-        raise UsageError(f"GDAL refuses to make {target.name}: {odd}")
-    return directory, record
-
-
-@contextlib.contextmanager
-def _empty(info: CubeInfo, profile: Mapping[str, Any], record: str | None) -> Iterator[Any]:
-    """A GeoTIFF in memory that holds all of `info` but no pixels."""
-    from rasterio.io import MemoryFile
-
-    from hsitool.storage.gdal import open_memory
-
-    with MemoryFile() as memory:
-        with open_memory(memory, **profile, SPARSE_OK="TRUE") as dataset:
-            raster.apply(dataset, info, record)
-        yield memory

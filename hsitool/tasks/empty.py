@@ -29,7 +29,8 @@ def empty_bands(source: CubeReader, budget: Budget) -> list[int]:
     rule = MissingRule(info.dtype, info.nodata)
     suspects = [b for b in range(info.bands) if info.good is None or info.good[b]]
     for block in source.glimpses(budget.memory // GLIMPSED):
-        suspects = _empty(suspects, [_all(rule, block[band]) for band in suspects])
+        empty = np.asarray(rule.mask(block)).reshape(info.bands, -1).all(axis=1).tolist()
+        suspects = [band for band in suspects if empty[band]]
         if not suspects:
             return []
     source.keep()

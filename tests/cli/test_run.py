@@ -158,6 +158,19 @@ def test_a_check_that_says_no_is_the_exit_code(cube: Path) -> None:
     assert Path("m.tif").exists()
 
 
+def test_provenance_tells_the_recipe_and_pipes_that_do_the_same(cube: Path) -> None:
+    done("run", recipe(CHAIN), "cube=cube.tif", "out=made.tif")
+    printed = done("provenance", "made.tif").out
+    comments = [line for line in printed.splitlines() if line.startswith("# ")]
+    said = ["hsitool run recipe.yaml cube=cube.tif out=made.tif window=7", *CHAIN.splitlines()]
+    assert comments == [f"# {line}" for line in said]
+    Path("made.tif").rename("former.tif")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = ["bash", "-e", "-o", "pipefail", "-c", printed]
+    subprocess.run(script, check=True, env=os.environ | {"PATH": path})
+    assert done("diff", "made.tif", "former.tif").code == 0
+
+
 # What fails
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from hsitool.cube import Tile
 from hsitool.engine.blocks import fold_blocks
 from hsitool.engine.plan import Budget

@@ -31,7 +31,7 @@ def empty_bands(source: CubeReader, budget: Budget) -> list[int]:
     rule = MissingRule(info.dtype, info.nodata)
     suspects = [b for b in range(info.bands) if info.good is None or info.good[b]]
     for block in source.glimpses(budget.memory // GLIMPSED):
-        empty = np.asarray(rule.mask(block)).reshape(info.bands, -1).all(axis=1).tolist()
+        empty = np.all(rule.mask(block), axis=(1, 2))
         suspects = [band for band in suspects if empty[band]]
         if not suspects:
             return []

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -96,7 +97,7 @@ def map_blocks(
         return kernel(blocks, made)
 
     spares = [sink.buffer_bytes(plan.largest) for sink in sinks]
-    with _Pipeline(sources, plan, compute, bands, spares, budget, memory) as pipeline:
+    with _Pipeline(sources, plan, compute, bands, spares, budget, memory, sinks=sinks) as pipeline:
         for done, (tile, outs) in enumerate(pipeline, 1):
             # By one thread: several would wait for one another at the file's lock.
             for sink, out in zip(sinks, outs, strict=True):
@@ -172,6 +173,9 @@ def scan_lines(
 
 ONE = Tile(0, 0, 1, 1)
 
+STOP_SECONDS = 0.1
+"""How often one that waits for a slot sees whether it is to stop."""
+
 
 def _read_bytes(
     sources: Sequence[CubeReader], tile: Tile, bands: Sequence[int] | None
@@ -199,8 +203,10 @@ class _Pipeline(Generic[T]):
         budget: Budget,
         memory: Memory = pageable,
         tiles: Sequence[Tile] | None = None,
+        sinks: Sequence[CubeWriter] = (),
     ) -> None:
         self._sources, self._compute, self._bands = sources, compute, bands
+        self._sinks = sinks
         self._memory, self._leaves = memory, bool(spare_bytes)  # views of others may live on
         self._tiles = list(plan) if tiles is None else tiles
         read_bytes = _read_bytes(sources, plan.largest, bands)
@@ -209,6 +215,9 @@ class _Pipeline(Generic[T]):
             (list(map(take, read_bytes)), list(map(take, spare_bytes)))
             for _ in range(min(plan.slots, len(self._tiles)))
         ]
+        self._free: SimpleQueue[Slot] = SimpleQueue()
+        for slot in self._slots:
+            self._free.put(slot)
         self._readers = ThreadPoolExecutor(plan.readers, "read")
         self._workers = ThreadPoolExecutor(budget.workers, "compute")
 
@@ -221,27 +230,56 @@ class _Pipeline(Generic[T]):
                 source.abandon()
         self._readers.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
-        if self._leaves:
+        if self._leaves and kind is None:  # else another step may still look at them
             _leave(self._memory, self._slots)
 
     def __iter__(self) -> Iterator[tuple[Tile, T]]:
         if len(self._tiles) == 1:  # nothing overlaps: no thread need be started
             yield from self._alone()
             return
-        free, running = deque(self._slots), deque[tuple[Tile, Slot, Future[T]]]()
+        running = deque[tuple[Tile, Slot, Future[T]]]()
         for tile in self._tiles:
             check_stop()
-            if not free:
-                yield from self._finished(running, free)
-            slot = free.popleft()
+            while running and self._free.empty():
+                yield from self._finished(running)
+            slot = self._next_free()
             running.append((tile, slot, self._start(tile, slot)))
         while running:
-            yield from self._finished(running, free)
+            yield from self._finished(running)
+        self._wait_for_all()
 
     def _alone(self) -> Iterator[tuple[Tile, T]]:
-        (tile,), ((buffers, spares),) = self._tiles, self._slots
+        (tile,), slot = self._tiles, self._next_free()
         check_stop()
-        yield tile, self._compute(tile, self._read(tile, buffers), spares)
+        yield tile, self._compute(tile, self._read(tile, slot[0]), slot[1])
+        self._let_go(tile, slot)
+        self._wait_for_all()
+
+    def _next_free(self) -> Slot:
+        """A slot whose blocks nobody looks at."""
+        while True:
+            try:
+                return self._free.get(timeout=STOP_SECONDS)
+            except Empty:
+                check_stop()
+
+    def _wait_for_all(self) -> None:
+        for _ in self._slots:
+            self._next_free()
+
+    def _let_go(self, tile: Tile, slot: Slot) -> None:
+        """A slot is free again when all sinks are done with what it holds."""
+        waiting = list(self._sinks)
+
+        def done() -> None:
+            if waiting:
+                waiting.pop().when_free(done)
+                return
+            for source in self._sources:
+                source.give_back(tile)
+            self._free.put(slot)
+
+        done()
 
     def _start(self, tile: Tile, slot: Slot) -> Future[T]:
         buffers, spares = slot
@@ -249,16 +287,14 @@ class _Pipeline(Generic[T]):
         return self._workers.submit(lambda: self._compute(tile, blocks.result(), spares))
 
     def _read(self, tile: Tile, buffers: Sequence[Bytes]) -> list[Block]:
+        # What a map gets it gives back; results of others may be views of their blocks.
         return [
-            source.read(tile, self._bands, buffer)
+            (source.borrow if self._sinks else source.read)(tile, self._bands, buffer)
             for source, buffer in zip(self._sources, buffers, strict=True)
         ]
 
-    @staticmethod
-    def _finished(
-        running: deque[tuple[Tile, Slot, Future[T]]], free: deque[Slot]
-    ) -> Iterator[tuple[Tile, T]]:
+    def _finished(self, running: deque[tuple[Tile, Slot, Future[T]]]) -> Iterator[tuple[Tile, T]]:
         check_stop()
         tile, slot, result = running.popleft()
         yield tile, result.result()
-        free.append(slot)
+        self._let_go(tile, slot)

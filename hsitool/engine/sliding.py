@@ -9,6 +9,7 @@ columns that it needs. (`blocks` is for the rest, where a tile needs itself only
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import Tile
-from hsitool.engine.blocks import ONE, Progress
+from hsitool.engine.blocks import ONE, STOP_SECONDS, Progress
 from hsitool.engine.plan import (
     PACKED_BYTES,
     PROCESS_BYTES,
@@ -170,9 +171,18 @@ def slide_blocks(
         for strip in plan.strips:
             for tile, out in _Slide(source, strip, plan, kernel, sink, dtype, prepare, shop):
                 sink.write(tile, out)
+                _wait_for(sink)
                 done += 1
                 if progress is not None:
                     progress(done, total)
+
+
+def _wait_for(sink: CubeWriter) -> None:
+    """Until the memory of the tile that was written may be filled anew."""
+    free = threading.Event()
+    sink.when_free(free.set)
+    while not free.wait(STOP_SECONDS):
+        check_stop()
 
 
 KEPT_BYTES = 2**25 - 2**16

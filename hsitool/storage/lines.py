@@ -82,6 +82,14 @@ class LineReader(CubeReader):
                 block[:, row : row + lines.shape[1]] = lines[as_slice(taken), :, columns]
         return block if bands is None or taken is bands else block[as_slice(bands)]
 
+    def is_next(self, row: int) -> bool:
+        """Whether a line comes next that nobody has looked at."""
+        return self._kept is None and not self._ahead and row == self._row
+
+    def passed(self, lines: int) -> None:
+        """So many lines were taken without `fill`."""
+        self._row += lines
+
     def glimpses(self, room: int) -> Iterator[Block]:
         if self._kept is not None:
             yield from super().glimpses(room)

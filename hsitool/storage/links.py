@@ -1,20 +1,21 @@
 """From one step of a chain to the next, in one process: blocks are handed on, by no file or pipe.
 
-The writer waits until its block was taken, so that nothing is held between the two.
+What is under way stays in the memory of the step that made it, which is told when it is free.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError
 from hsitool.storage import ends
 from hsitool.storage.layout import Layout
 from hsitool.storage.lines import LineReader
-from hsitool.storage.raw import Block, Interleave
+from hsitool.storage.raw import Block, Bytes, Interleave
 from hsitool.storage.writers import CubeWriter
 
 
@@ -51,6 +52,31 @@ class Halt:
             raise ChainEndedError
 
 
+@dataclass(eq=False)
+class _Given:
+    """Lines under way: how many were taken, and by how many blocks they are looked at."""
+
+    block: Block
+    taken: int = 0
+    borrowed: int = 0
+    dropped: bool = False
+    then: Callable[[], None] | None = None
+
+    @property
+    def left(self) -> int:
+        """Lines that were not taken."""
+        return int(self.block.shape[1]) - self.taken
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody looks at it any more."""
+        return (self.dropped or not self.left) and not self.borrowed
+
+
+MOST_GIVEN = 8
+"""Blocks that may be under way."""
+
+
 class Link:
     """Where blocks pass; one thread gives them, and one takes them."""
 
@@ -58,8 +84,8 @@ class Link:
         self.called = called
         self._halt, self._change = halt, halt.condition()
         self._announced: tuple[CubeInfo, Interleave] | None = None
-        self._block: Block | None = None
-        self._done = 0
+        self._given: deque[_Given] = deque()
+        self._last: _Given | None = None
         self._left = self._ended = False
 
     def announce(self, info: CubeInfo, interleave: Interleave) -> None:
@@ -69,35 +95,62 @@ class Link:
             self._change.notify_all()
 
     def announced(self) -> tuple[CubeInfo, Interleave]:
-        """Wait until it is known what will come."""
+        """Wait until it is known what will come.
+
+        Raises:
+            DataError: nothing will.
+        """
         self._wait(lambda: self._announced is not None or self._ended)
         if self._announced is None:
             raise DataError(f"{self.called} does not come: the step ended without it")
         return self._announced
 
     def give(self, block: Block) -> None:
-        """Hand on lines; they are free again afterwards."""
+        """Hand on lines; `when_free` tells when their memory may be used anew."""
+        self._wait(lambda: len(self._given) < MOST_GIVEN or self._left)
         with self._change:
-            self._block, self._done = block, 0
+            self._last = _Given(block, dropped=self._left)
+            if not self._left:
+                self._given.append(self._last)
             self._change.notify_all()
-        self._wait(lambda: self._block is None or self._left)
-        self._block = None
+
+    def when_free(self, then: Callable[[], None]) -> None:
+        """Call `then` when nobody looks any more at what was given last."""
+        given = self._last
+        assert given is not None
+        with self._change:
+            given.then = then
+        self._settle(given)
 
     def take(self, block: Block) -> None:
         """Fill a block with the next lines."""
         filled = 0
         while filled < block.shape[1]:
-            self._wait(lambda: self._block is not None or self._left or self._ended)
-            given = self._block
-            if given is None:
-                raise ChainEndedError
-            count = min(block.shape[1] - filled, given.shape[1] - self._done)
-            block[:, filled : filled + count] = given[:, self._done : self._done + count]
-            filled, self._done = filled + count, self._done + count
-            if self._done == given.shape[1]:
-                with self._change:
-                    self._block = None
-                    self._change.notify_all()
+            given = self._next()
+            count = min(block.shape[1] - filled, given.left)
+            first = given.taken
+            block[:, filled : filled + count] = given.block[:, first : first + count]
+            filled += count
+            self._took(given, count)
+
+    def borrow(self, lines: int) -> tuple[Block, _Given] | None:
+        """The next lines where they lie, if they lie in one piece as a block of them would."""
+        given = self._next()
+        assert self._announced is not None
+        apart = self._announced[1] == "band" and given.block.shape[1] != lines
+        if given.left < lines or apart:
+            return None
+        block = given.block[:, given.taken : given.taken + lines]
+        with self._change:
+            given.borrowed += 1
+        self._took(given, lines)
+        return block, given
+
+    def give_back(self, given: _Given) -> None:
+        """Lines that were borrowed are not looked at any more."""
+        with self._change:
+            given.borrowed -= 1
+        self._settle(given)
 
     def end(self) -> None:
         """No more will be given."""
@@ -109,7 +162,38 @@ class Link:
         """No more will be taken."""
         with self._change:
             self._left = True
+            dropped = list(self._given)
+            self._given.clear()
+            for given in dropped:
+                given.dropped = True
             self._change.notify_all()
+        for given in dropped:
+            self._settle(given)
+
+    def _next(self) -> _Given:
+        """What is to be taken from next."""
+        self._wait(lambda: bool(self._given) or self._left or self._ended)
+        with self._change:
+            if not self._given:
+                raise ChainEndedError
+            return self._given[0]
+
+    def _took(self, given: _Given, lines: int) -> None:
+        with self._change:
+            given.taken += lines
+            if not given.left and self._given and self._given[0] is given:
+                self._given.popleft()
+                self._change.notify_all()
+        self._settle(given)
+
+    def _settle(self, given: _Given) -> None:
+        """Tell whom it concerns, once, that nobody looks at lines any more."""
+        with self._change:
+            then = given.then if given.is_over else None
+            if then is not None:
+                given.then = None
+        if then is not None:
+            then()
 
     def _wait(self, ready: Callable[[], bool]) -> None:
         with self._change:
@@ -126,9 +210,25 @@ class LinkReader(LineReader):
         info, interleave = link.announced()
         super().__init__(ends.STANDARD, info, interleave, form="stream", called=link.called)
         self._link = link
+        self._borrowed: dict[int, _Given] = {}
 
     def fill(self, block: Block) -> None:
         self._link.take(block)
+
+    def borrow(
+        self, tile: Tile, bands: Sequence[int] | None = None, buffer: Bytes | None = None
+    ) -> Block:
+        if bands is None and tile.width == self.info.columns and self.is_next(tile.row):
+            found = self._link.borrow(tile.height)
+            if found is not None:
+                block, self._borrowed[tile.row] = found
+                self.passed(tile.height)
+                return block
+        return self.read(tile, bands, buffer)
+
+    def give_back(self, tile: Tile) -> None:
+        if (given := self._borrowed.pop(tile.row, None)) is not None:
+            self._link.give_back(given)
 
     def abandon(self) -> None:
         self._link.leave()
@@ -152,6 +252,9 @@ class LinkWriter(CubeWriter):
             raise RuntimeError(f"line {tile.row} does not follow line {self._row - 1}")
         self._row += tile.height
         self._link.give(block)
+
+    def when_free(self, then: Callable[[], None]) -> None:
+        self._link.when_free(then)
 
     def commit(self) -> None:
         if self._row != self.info.rows:

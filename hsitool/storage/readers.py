@@ -52,6 +52,15 @@ class CubeReader(ABC):
             DataError: the file cannot be read there.
         """
 
+    def borrow(
+        self, tile: Tile, bands: Sequence[int] | None = None, buffer: Bytes | None = None
+    ) -> Block:
+        """As `read`; but the block may be the memory of another step until `give_back`."""
+        return self.read(tile, bands, buffer)
+
+    def give_back(self, tile: Tile) -> None:  # noqa: B027 - the memory is the caller's own
+        """The block that was borrowed of a tile is not looked at any more."""
+
     def buffer_bytes(self, tile: Tile, bands: Sequence[int] | None = None) -> int:
         """Memory that `read` fills."""
         count = self.info.bands if bands is None else len(bands)

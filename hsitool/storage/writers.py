@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -87,6 +87,10 @@ class CubeWriter(ABC):
         Raises:
             DataError: the disk is full or fails.
         """
+
+    def when_free(self, then: Callable[[], None]) -> None:
+        """Call `then` as soon as the block that was written last may be filled anew."""
+        then()
 
     @abstractmethod
     def commit(self) -> None:

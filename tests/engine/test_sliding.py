@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,9 @@ class Sink:
 
     def block(self, tile: Tile, buffer: Any) -> Block:
         return as_block(buffer, "band", (BANDS, tile.height, tile.width), self.array.dtype)
+
+    def when_free(self, then: Callable[[], None]) -> None:
+        then()
 
     def write(self, tile: Tile, block: Block) -> None:
         self.tiles.append(tile)

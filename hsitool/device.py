@@ -188,6 +188,11 @@ def device_of(array: Any) -> Device:
     return CPU
 
 
+def array_module(array: Any) -> Any:
+    """NumPy, or CuPy for an array on a GPU: what else is computed beside it belongs there."""
+    return np if device_of(array) == CPU else _cupy()
+
+
 def _gpus() -> tuple[int, str]:
     """How many GPUs can be used; if none, why not and what to do."""
     if importlib.util.find_spec("cupy") is None:

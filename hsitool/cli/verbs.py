@@ -3,6 +3,7 @@
 from hsitool.cli import (  # noqa: F401
     anomaly,
     attend_mask,
+    attend_self,
     attend_warp,
     band,
     calib,

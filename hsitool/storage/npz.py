@@ -60,7 +60,7 @@ def _array(
         header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = header(file)
         if dtype.hasobject:
-            raise ValueError(f"{info.filename} holds pickled objects, which are never opened")
+            raise ValueError(f"{info.filename} is no plain array: it holds pickled objects")
         size = int(np.prod([int(length) for length in shape], dtype=object)) * dtype.itemsize
         if dtype.kind not in kinds or size + file.tell() != info.file_size:
             raise ValueError(f"{info.filename} is no plain array")

@@ -34,7 +34,7 @@ from hsitool.tasks.score_maps import map_info
 Floats = NDArray[np.float64]
 Samples = NDArray[Any]
 
-QUERIES, KEYS = 256, 1024
+QUERIES, KEYS = 1024, 256
 """At once on the CPU: their products stay in a core's own cache."""
 
 GPU_QUERIES, GPU_KEYS = 2**13, 2**14
@@ -235,7 +235,7 @@ def _lines_at_once(
     held = tokens.values.shape[1] + 2 * tokens.keys.shape[1]
     loaded = (1 - IN_MEMORY) * budget.memory - PROCESS_BYTES
     room = max(pixel, loaded / 2 / budget.workers - 2 * KEYS * held * tokens.values.itemsize)
-    wanted = GPU_QUERIES if isinstance(device, Gpu) else 16 * QUERIES
+    wanted = GPU_QUERIES if isinstance(device, Gpu) else 4 * QUERIES
     pixels = min(wanted, room / pixel)
     return max(1, min(info.rows, int(pixels // info.columns)))
 

@@ -166,34 +166,61 @@ def noise_whitened_components(model: SceneModel, count: int | None = None) -> Em
 
 Pairs = Iterable[tuple[Any, Any]]
 
+SAFE = 80.0
+"""How far scores may exceed those that powers of 2 are taken about: float32 holds 2^127."""
+
+LOG2_E = 1 / math.log(2)
+
 
 def attended(queries: Any, blocks: Pairs, beta: float) -> Any:
     """(n, v) Z = softmax(beta Q K') V of queries (n, d), the keys in blocks of any number.
 
     `blocks` are pairs of keys (m, d) and values (m, v), all of one type with the queries. Products
-    are made in that type; sums from block to block are float64, about the greatest score so far
-    (Milakov and Gimelshein 2018), so that no block is needed twice.
+    are made in that type, sums from block to block in float64. Exponents are taken about the
+    greatest score of the first block, and anew only where a later one is far above (after Milakov
+    and Gimelshein 2018): so no block is needed twice. The sum of weights is one more value, and
+    what exponents are taken about one more feature: two passes less over all pairs. Powers of 2 are
+    twice as fast as exponentials.
 
     Raises:
         DataError: no block has a key.
     """
     xp = array_module(queries)
-    scaled = queries * queries.dtype.type(beta)
-    top = xp.full((len(queries), 1), -np.inf, queries.dtype)
-    weight, total = xp.zeros((len(queries), 1)), None
+    dtype = queries.dtype
+    scaled = queries * dtype.type(beta * LOG2_E)
+    asked = xp.concatenate([scaled, xp.zeros((len(queries), 1), dtype)], axis=1)
+    length = xp.sqrt(xp.sum(asked.astype(np.float64) ** 2, axis=1))
+    top, total, room = None, xp.zeros((len(queries), 1)), xp.empty(0, dtype)
     for keys, values in blocks:
-        scores = scaled @ keys.T
-        higher = xp.maximum(top, scores.max(axis=1, keepdims=True))
-        kept = xp.exp((top - higher).astype(np.float64))
-        scores -= higher
-        xp.exp(scores, out=scores)
-        weight = weight * kept + scores.sum(axis=1, keepdims=True)
-        part = scores @ values
-        total = part.astype(np.float64) if total is None else total * kept + part
-        top = higher
-    if total is None:
+        offered = _with_ones(xp, keys)
+        longest = xp.sqrt(xp.sum(keys.astype(np.float64) ** 2, axis=1).max())
+        if top is None or float((length * longest - top).max()) > SAFE:
+            top, kept = _raised(xp, asked, offered, top)
+            total = total * kept
+        size = len(queries) * len(keys)
+        room = room if room.size >= size else xp.empty(size, dtype)  # new memory costs as much
+        weights = xp.matmul(asked, offered.T, out=room[:size].reshape(len(queries), -1))
+        xp.exp2(weights, out=weights)
+        total = total + weights @ _with_ones(xp, values)
+    if top is None:
         raise DataError("there is no key: nothing can be attended to")
-    return total / weight
+    return total[:, :-1] / total[:, -1:]
+
+
+def _raised(xp: Any, asked: Any, offered: Any, top: Any) -> tuple[Any, Any]:
+    """What exponents are taken about, at least the greatest score of a block; and the factor of
+    what was summed before. The last column of `asked` is minus that."""
+    asked[:, -1] = 0
+    own = (asked @ offered.T).max(axis=1).astype(np.float64)
+    higher = own if top is None else xp.maximum(top, own)
+    asked[:, -1] = -higher
+    higher = -asked[:, -1].astype(np.float64)  # as it is rounded
+    kept = xp.zeros_like(higher) if top is None else xp.exp2(top - higher)
+    return higher, kept[:, None]
+
+
+def _with_ones(xp: Any, rows: Any) -> Any:
+    return xp.concatenate([rows, xp.ones((len(rows), 1), rows.dtype)], axis=1)
 
 
 def attended_in_window(

@@ -45,6 +45,7 @@ from hsitool.cli.options import (
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.device import Device
     from hsitool.engine.plan import Budget
     from hsitool.storage.readers import CubeReader
     from hsitool.storage.writers import OutputOptions
@@ -183,6 +184,7 @@ def relate(
         table = z if z is not None and z.suffix.lower() == ".csv" else None
         raster = None if table is not None else z
         _refuse(places, output, table, raster, window, overlay)
+        where = device_of(device if raster is not None or device != "auto" else "cpu")
         target = target_of(output, cube, "self", form) if places else None
         _check_outputs(target, raster, [p for p in (table, overlay) if p is not None], options)
         if overlay is not None:
@@ -199,7 +201,7 @@ def relate(
                     if path is not None:
                         typer.echo(path)
         if raster is not None:
-            run.values(raster, window, device)
+            run.values(raster, window, where)
             if not as_json:
                 written(raster, options)
 
@@ -265,7 +267,7 @@ class _Run:
         used = found.space.pixels.bands[0]
         save(draw_overlay(*views_of(self.source, used, shown, rgb, found.budget)))
 
-    def values(self, target: Path, window: int | None, device: str) -> None:
+    def values(self, target: Path, window: int | None, device: Device) -> None:
         """Write Z of the whole cube."""
         from hsitool.tasks.attend_values import write_values
 
@@ -275,7 +277,7 @@ class _Run:
                 target,
                 self.settings,
                 window=window,
-                device=device_of(device),
+                device=device,
                 output=self.options,
                 budget=self.budget,
                 progress=bar,

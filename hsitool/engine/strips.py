@@ -182,11 +182,15 @@ def _fitting(
     room: int,
 ) -> tuple[SlidingPlan | None, float]:
     """The fastest plan of so many parts that fits into `room`, and what the smallest one takes."""
-    least = math.inf
+    least, tried = math.inf, set()
     for used, share, count in _tries(workers):
-        if parts > 1 and parts * count > MOST_PIECES:
+        cut = _cut(needs, sink, share, count, parts)
+        if (used, cut, share > BLOCKS_WHOLE) in tried or (
+            parts > 1 and parts * count > MOST_PIECES
+        ):
             continue
-        plan = _planned(source, needs, sink, used, share, count, parts)
+        tried.add((used, cut, share > BLOCKS_WHOLE))
+        plan = _planned(source, needs, sink, used, share, cut)
         size = _bytes(plan, source, sink, dtype) + used * working_bytes
         if size <= room:
             return plan, size
@@ -227,21 +231,31 @@ def _tries(workers: int) -> Iterator[tuple[int, int, int]]:
     yield from ((1, s, n) for s, n in TRIED)
 
 
-def _planned(
-    source: CubeReader,
-    needs: Needs,
-    sink: CubeWriter,
-    workers: int,
-    share: int,
-    count: int,
-    parts: int,
-) -> SlidingPlan:
+@dataclass(frozen=True)
+class _Cut:
+    """Columns and rows of a patch of the output, and rows of a tile."""
+
+    width: int
+    deep: int
+    height: int
+
+
+def _cut(needs: Needs, sink: CubeWriter, share: int, count: int, parts: int) -> _Cut:
     """About `count` strips in `parts` of tiles that are one part in `share` of the best size."""
     rows, columns = sink.info.rows, sink.info.columns
     width = _rounded_up(-(-columns // count), _column_step(sink.layout, columns, needs.block))
     best = TILE_BYTES // 2 // (min(width, columns) * sink.buffer_bytes(ONE))
     deep = min(rows, _of_blocks(-(-rows // parts), sink.layout, share))
     height = min(deep, _of_blocks(max(1, min(deep, best) // share), sink.layout, share))
+    return _Cut(width, deep, height)
+
+
+def _planned(
+    source: CubeReader, needs: Needs, sink: CubeWriter, workers: int, share: int, cut: _Cut
+) -> SlidingPlan:
+    """The plan that cuts the output so; stretches of the source follow the tiles."""
+    rows, columns = sink.info.rows, sink.info.columns
+    width, deep, height = cut.width, cut.deep, cut.height
     slices = [
         _slice(needs, source.info, Tile(row, column, min(deep, rows - row), wide), height)
         for row in range(0, rows, deep)

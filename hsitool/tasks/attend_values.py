@@ -138,7 +138,9 @@ def write_values(
         if not tokens.valid.any():
             raise DataError(f"{source.path}: no pixel has data in all bands in use")
         lines = _lines_at_once(source.info, tokens, budget, device, window)
-        _carry_out(_Work(tokens, source.info, beta, window, device), sink, lines, budget, progress)
+        _carry_out(
+            LineWork(tokens, source.info, beta, window, device), sink, lines, budget, progress
+        )
 
 
 def _refuse(settings: SelfSettings, window: int | None) -> None:
@@ -241,7 +243,7 @@ def _lines_at_once(
 
 
 @dataclass(frozen=True, eq=False)
-class _Work:
+class LineWork:
     """What makes lines of Z; several threads may do it at once."""
 
     tokens: Tokens
@@ -249,6 +251,11 @@ class _Work:
     beta: float
     window: int | None
     device: Device
+
+    def tiles(self, height: int) -> Iterator[Tile]:
+        """Whole lines, so many at once."""
+        for row in range(0, self.info.rows, height):
+            yield Tile(row, 0, min(height, self.info.rows - row), self.info.columns)
 
     def lines(self, tile: Tile) -> Samples:
         """(v, rows, columns) of whole lines; NaN where a pixel has no data."""
@@ -308,14 +315,10 @@ class _Work:
 
 
 def _carry_out(
-    work: _Work, sink: CubeWriter, height: int, budget: Budget, progress: Progress | None
+    work: LineWork, sink: CubeWriter, height: int, budget: Budget, progress: Progress | None
 ) -> None:
     """Lines by several workers (a GPU needs one), written in order."""
-    info = work.info
-    tiles = [
-        Tile(row, 0, min(height, info.rows - row), info.columns)
-        for row in range(0, info.rows, height)
-    ]
+    tiles = list(work.tiles(height))
     workers = 1 if isinstance(work.device, Gpu) else budget.workers
     for start in range(0, len(tiles), workers):
         some = tiles[start : start + workers]

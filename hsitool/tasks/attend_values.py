@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hsitool.engine.blocks import Progress, fold_blocks
 from hsitool.engine.plan import PROCESS_BYTES, Budget
 from hsitool.engine.pool import map_in_order
 from hsitool.errors import DataError, UsageError
-from hsitool.maths.attention.relation import attended, attended_in_window
+from hsitool.maths.attention.relation import Offer, attended, attended_in_window
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.scratch import scratch_array
@@ -39,8 +40,9 @@ QUERIES, KEYS = 1024, 256
 
 GPU_QUERIES, GPU_KEYS = 2**13, 2**14
 
-IN_MEMORY = 1 / 3
-"""Part of the memory that queries, keys and values may take before they lie in files."""
+IN_MEMORY = 1 / 6
+"""Part of the memory that queries, keys and values may take before they lie in files; what is made
+of them for the products takes as much again."""
 
 
 # Of the query pixels
@@ -103,6 +105,11 @@ class Tokens:
     keys: Samples
     values: Samples
     valid: NDArray[np.bool_]
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether they are not mapped from files."""
+        return not isinstance(self.keys, np.memmap)
 
 
 def write_values(
@@ -252,6 +259,11 @@ class LineWork:
     window: int | None
     device: Device
 
+    @cached_property
+    def _kept(self) -> list[Offer] | None:
+        """What is offered to all queries, made once where there is memory for it."""
+        return list(self._made()) if self.tokens.in_memory else None
+
     def tiles(self, height: int) -> Iterator[Tile]:
         """Whole lines, so many at once."""
         for row in range(0, self.info.rows, height):
@@ -264,21 +276,21 @@ class LineWork:
         return np.moveaxis(made, -1, 0)
 
     def _all(self, tile: Tile) -> Samples:
-        gpu = isinstance(self.device, Gpu)
-        step = GPU_QUERIES if gpu else QUERIES
+        step = GPU_QUERIES if isinstance(self.device, Gpu) else QUERIES
         first = tile.row * self.info.columns
         queries = self.tokens.queries[first : first + tile.pixels]
         made = np.empty((tile.pixels, self.tokens.values.shape[1]), self.tokens.values.dtype)
         for start in range(0, tile.pixels, step):
             with self.device.work():
                 some = self.device.put(np.ascontiguousarray(queries[start : start + step]))
-                found = attended(some, self._pairs(GPU_KEYS if gpu else KEYS), self.beta)
-                made[start : start + step] = self.device.get(found)
+                offers = self._made() if self._kept is None else self._kept
+                made[start : start + step] = self.device.get(attended(some, offers, self.beta))
         return made.reshape(tile.height, tile.width, -1)
 
-    def _pairs(self, step: int) -> Iterator[tuple[Any, Any]]:
-        """Keys and values of valid pixels."""
+    def _made(self) -> Iterator[Offer]:
+        """Keys and values of valid pixels, on the device."""
         valid = self.tokens.valid.reshape(-1)
+        step = GPU_KEYS if isinstance(self.device, Gpu) else KEYS
         for start in range(0, len(valid), step):
             part = slice(start, start + step)
             there = valid[part]
@@ -287,7 +299,7 @@ class LineWork:
             pair = self.tokens.keys[part], self.tokens.values[part]
             if not there.all():
                 pair = pair[0][there], pair[1][there]
-            yield self.device.put(pair[0]), self.device.put(pair[1])
+            yield Offer.of(self.device.put(pair[0]), self.device.put(pair[1]))
 
     def _windowed(self, tile: Tile, window: int) -> Samples:
         half, info = window // 2, self.info

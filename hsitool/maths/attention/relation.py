@@ -164,23 +164,39 @@ def noise_whitened_components(model: SceneModel, count: int | None = None) -> Em
     return Embedding(model.mean, matrix, matrix)
 
 
-Pairs = Iterable[tuple[Any, Any]]
-
 SAFE = 80.0
 """How far scores may exceed those that powers of 2 are taken about: float32 holds 2^127."""
 
 LOG2_E = 1 / math.log(2)
 
 
-def attended(queries: Any, blocks: Pairs, beta: float) -> Any:
+@dataclass(frozen=True, eq=False)
+class Offer:
+    """Some keys and their values: (m, d + 1) and (m, v + 1) with a column of ones each.
+
+    So the sum of weights is one more value, and what exponents are taken about one more feature:
+    two passes less over all pairs. `longest` is the length of the longest key.
+    """
+
+    keys: Any
+    values: Any
+    longest: float
+
+    @classmethod
+    def of(cls, keys: Any, values: Any) -> Offer:
+        """Of keys (m, d) and values (m, v)."""
+        xp = array_module(keys)
+        longest = xp.sqrt(xp.sum(keys.astype(np.float64) ** 2, axis=1).max())
+        return cls(_with_ones(xp, keys), _with_ones(xp, values), float(longest))
+
+
+def attended(queries: Any, offers: Iterable[Offer], beta: float) -> Any:
     """(n, v) Z = softmax(beta Q K') V of queries (n, d), the keys in blocks of any number.
 
-    `blocks` are pairs of keys (m, d) and values (m, v), all of one type with the queries. Products
-    are made in that type, sums from block to block in float64. Exponents are taken about the
-    greatest score of the first block, and anew only where a later one is far above (after Milakov
-    and Gimelshein 2018): so no block is needed twice. The sum of weights is one more value, and
-    what exponents are taken about one more feature: two passes less over all pairs. Powers of 2 are
-    twice as fast as exponentials.
+    Products are made in the type of queries, keys and values, sums from block to block in float64.
+    Exponents are taken about the greatest score of the first block, and anew only where a later one
+    may be far above (after Milakov and Gimelshein 2018): so no block is needed twice. Powers of 2
+    are twice as fast as exponentials.
 
     Raises:
         DataError: no block has a key.
@@ -190,18 +206,17 @@ def attended(queries: Any, blocks: Pairs, beta: float) -> Any:
     scaled = queries * dtype.type(beta * LOG2_E)
     asked = xp.concatenate([scaled, xp.zeros((len(queries), 1), dtype)], axis=1)
     length = xp.sqrt(xp.sum(asked.astype(np.float64) ** 2, axis=1))
-    top, total, room = None, xp.zeros((len(queries), 1)), xp.empty(0, dtype)
-    for keys, values in blocks:
-        offered = _with_ones(xp, keys)
-        longest = xp.sqrt(xp.sum(keys.astype(np.float64) ** 2, axis=1).max())
-        if top is None or float((length * longest - top).max()) > SAFE:
-            top, kept = _raised(xp, asked, offered, top)
+    top, room = None, xp.empty(0, dtype)
+    total = xp.zeros((len(queries), 1))
+    for offer in offers:
+        if top is None or float((length * offer.longest - top).max()) > SAFE:
+            top, kept = _raised(xp, asked, offer.keys, top)
             total = total * kept
-        size = len(queries) * len(keys)
+        size = len(queries) * len(offer.keys)
         room = room if room.size >= size else xp.empty(size, dtype)  # new memory costs as much
-        weights = xp.matmul(asked, offered.T, out=room[:size].reshape(len(queries), -1))
+        weights = xp.matmul(asked, offer.keys.T, out=room[:size].reshape(len(queries), -1))
         xp.exp2(weights, out=weights)
-        total = total + weights @ _with_ones(xp, values)
+        total = total + weights @ offer.values
     if top is None:
         raise DataError("there is no key: nothing can be attended to")
     return total[:, :-1] / total[:, -1:]

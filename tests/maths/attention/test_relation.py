@@ -17,6 +17,7 @@ from scipy.special import softmax
 
 from hsitool.errors import DataError, UsageError
 from hsitool.maths.attention.relation import (
+    Offer,
     attended,
     attended_in_window,
     noise_whitened_components,
@@ -31,9 +32,9 @@ QUERY, KEY, VALUE = (ORACLE[name] for name in ("query", "key", "value"))
 BETA = 1 / math.sqrt(QUERY.shape[1])
 
 
-def blocks(keys: Any, values: Any, step: int) -> Iterator[tuple[Any, Any]]:
+def blocks(keys: Any, values: Any, step: int) -> Iterator[Offer]:
     for start in range(0, len(keys), step):
-        yield keys[start : start + step], values[start : start + step]
+        yield Offer.of(keys[start : start + step], values[start : start + step])
 
 
 @pytest.mark.parametrize("row", [0, 17, 59])

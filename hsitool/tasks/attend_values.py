@@ -25,7 +25,7 @@ from hsitool.errors import DataError, UsageError
 from hsitool.maths.attention.relation import Offer, attended, attended_in_window
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
-from hsitool.storage.scratch import scratch_array
+from hsitool.storage.scratch import forget, scratch_array
 from hsitool.storage.writers import CubeWriter, OutputOptions, create_cube
 from hsitool.tasks.attend_frame import inside
 from hsitool.tasks.attend_self import Related, SelfSettings, Space, said, space_of, temperature_of
@@ -43,6 +43,10 @@ GPU_QUERIES, GPU_KEYS = 2**13, 2**14
 IN_MEMORY = 1 / 6
 """Part of the memory that queries, keys and values may take before they lie in files; what is made
 of them for the products takes as much again."""
+
+
+MAPPED_TOKENS = 2**15
+"""Keys and values that are used before what is mapped from files is taken out of memory."""
 
 
 # Of the query pixels
@@ -110,6 +114,11 @@ class Tokens:
     def in_memory(self) -> bool:
         """Whether they are not mapped from files."""
         return not isinstance(self.keys, np.memmap)
+
+    def forget(self) -> None:
+        """Take what is mapped from files out of memory, until it is used again."""
+        for array in (self.queries, self.keys, self.values):
+            forget(array)
 
 
 def write_values(
@@ -215,13 +224,14 @@ def _tokens(
                 part[piece.valid] = features.T
                 image[inside(piece.tile)] = part
 
-    def nothing(_: None, __: None) -> None:
-        return None
+    def written(_: None, __: None) -> None:
+        for array in arrays:
+            forget(array)
 
     fold_blocks(
         [space.source],
         measure,
-        nothing,
+        written,
         None,
         budget=pixels.within(budget),
         bands=pixels.read_bands,
@@ -240,7 +250,7 @@ def _lines_at_once(
     info: CubeInfo, tokens: Tokens, budget: Budget, device: Device, window: int | None
 ) -> int:
     """Lines of the image that a worker makes at once; they are kept until they are written."""
-    pixel = tokens.values.shape[1] * (8 + tokens.values.itemsize) * (3 if window else 1)
+    pixel = tokens.values.shape[1] * (8 + tokens.values.itemsize) * (5 if window else 1)
     held = tokens.values.shape[1] + 2 * tokens.keys.shape[1]
     loaded = (1 - IN_MEMORY) * budget.memory - PROCESS_BYTES
     room = max(pixel, loaded / 2 / budget.workers - 2 * KEYS * held * tokens.values.itemsize)
@@ -294,6 +304,8 @@ class LineWork:
         for start in range(0, len(valid), step):
             part = slice(start, start + step)
             there = valid[part]
+            if start % MAPPED_TOKENS < step:
+                self.tokens.forget()
             if not there.any():
                 continue
             pair = self.tokens.keys[part], self.tokens.values[part]
@@ -339,5 +351,6 @@ def _carry_out(
             block = sink.block(tile)
             block[:] = part
             sink.write(tile, block)
+        work.tokens.forget()
         if progress is not None:
             progress(start + len(some), len(tiles))

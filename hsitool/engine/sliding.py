@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from hsitool.cube import Tile
 from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
+from hsitool.engine.stopping import check_stop
 from hsitool.engine.strips import Index, Needs, SlidingPlan, Strip, plan_strips
 from hsitool.storage.raw import Block, Bytes, as_block
 from hsitool.storage.readers import CubeReader
@@ -191,6 +192,7 @@ class _Slide:
             yield from self._finished(running)
 
     def _finished(self, running: deque[_Running]) -> Iterator[tuple[Tile, Block]]:
+        check_stop()
         oldest = running.popleft()
         yield oldest.tile, oldest.made.result()
         self._shop.spares.append(oldest.spare)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +43,7 @@ from hsitool.cli.options import (
     target_of,
     written,
 )
+from hsitool.cli.said import said_options
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,6 +75,7 @@ class ScoreName(StrEnum):
     epilog="Example:  hsitool attend self cube.tif --at 120,340 --at 88,15 -o relate.tif",
 )
 def relate(
+    context: typer.Context,
     cube: CubePath,
     at: Annotated[
         list[str] | None,
@@ -186,6 +189,8 @@ def relate(
         _refuse(places, output, table, raster, window, overlay)
         where = device_of(device if raster is not None or device != "auto" else "cpu")
         target = target_of(output, cube, "self", form) if places else None
+        options = replace(options, lines=_lines(context, cube, target, raster))
+        run = _Run(source, settings, options, budget, quiet)
         _check_outputs(target, raster, [p for p in (table, overlay) if p is not None], options)
         if overlay is not None:
             from hsitool.drawing import check_plot
@@ -204,6 +209,20 @@ def relate(
             run.values(raster, window, where)
             if not as_json:
                 written(raster, options)
+
+
+def _lines(
+    context: typer.Context, cube: Path, target: Path | None, raster: Path | None
+) -> dict[Path, tuple[str, ...]]:
+    """The command line that makes each output."""
+    found = {}
+    if target is not None:
+        others = {"--output", "--z", "--window", "--overlay", "--rgb"}
+        found[target] = (str(cube), *said_options(context, others), "--output")
+    if raster is not None:
+        others = {"--output", "--z", "--at", "--xy", "--overlay", "--rgb"}
+        found[raster] = (str(cube), *said_options(context, others), "--z")
+    return found
 
 
 class _Run:

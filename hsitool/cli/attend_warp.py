@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +32,7 @@ from hsitool.cli.options import (
     target_of,
     written,
 )
+from hsitool.cli.said import said_options
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ LARGEST_SIDE = 2**20
     epilog="Example:  hsitool attend warp cube.tif --at 120,340 --zoom 4 --size 256 -o view.tif"
 )
 def warp(
+    context: typer.Context,
     cube: CubePath,
     theta: Annotated[
         str | None,
@@ -107,6 +110,8 @@ def warp(
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     target = target_of(output, cube, "warp", form)
+    line = (str(cube), *said_options(context, {"--output"}), "--output")
+    options = replace(options, lines={target: line})
     settings = task.WarpSettings(
         theta=None if theta is None else tuple(numbers(theta, 6, "--theta", "six numbers")),
         at=None if at is None else _pair(at, "--at", "ROW,COL"),

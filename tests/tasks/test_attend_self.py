@@ -386,3 +386,17 @@ def test_no_projection_of_values(cube: Path, tmp_path: Path, rng: np.random.Gene
     assert table[0] == ["band", "wavelength_nm", "r3_c3"]
     expected = values[:, valid] @ row[valid]
     assert np.allclose(np.array(table[1:], float)[:, 2], expected, rtol=1e-8)
+
+
+def test_the_lines_that_made_the_files_make_them_again(
+    cube: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("--at", "1,2", "--score", "dot", "--window", 3, "--z", "z.tif", "-o", "r.tif", "-q")
+    done("attend", "self", cube, *words)
+    first = {name: read(Path(name)) for name in ("r.tif", "z.tif")}
+    for name, old in first.items():
+        line = done("provenance", name).out.split()
+        assert ("--window" in line) is (name == "z.tif")
+        done(*line[1:], "--overwrite", "-q")
+        assert np.array_equal(read(Path(name)), old, equal_nan=True)

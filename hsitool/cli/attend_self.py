@@ -250,6 +250,7 @@ class _Run:
         """Write the rows of pixels, and what goes with them; the report."""
         from hsitool.storage.texts import text_file
         from hsitool.tasks import attend_self as task
+        from hsitool.tasks import attend_self_report as reports
         from hsitool.tasks.attend_values import values_of_rows, values_table
 
         with progress_bar("attend self", self.quiet) as bar, ExitStack() as stack:
@@ -262,10 +263,10 @@ class _Run:
                 file.write(values_table(found, values_of_rows(found, bar)))
             if overlay is not None:
                 self._draw(stack, found, overlay, rgb)
-            task.write_rows(found, target, self.settings, self.options)
-            for line in task.lines(found):
+            reports.write_rows(found, target, self.settings, self.options)
+            for line in reports.lines(found):
                 note(line, self.quiet)
-            return task.report(found, self.settings)
+            return reports.report(found, self.settings)
 
     def _draw(self, stack: ExitStack, found: Related, overlay: Path, rgb: str | None) -> None:
         from hsitool.drawing import picture_file

@@ -37,6 +37,9 @@ SMALLEST_SIDE = 40
 CANDIDATES, MOST_CANDIDATES = 6, 1500
 """Strongest saddles looked at, in multiples of the board's points, and in all."""
 
+WIDE = 10.0
+"""Pixels of a step at half size from which squares are not so small that full size shows more."""
+
 LOPSIDED = 0.85
 """Largest sum over difference of a saddle's two curvatures; seen aslant, they are not opposite."""
 
@@ -51,6 +54,10 @@ WEAK = 0.1
 
 FAINT = 4.0
 """Response of saddles that are lost in the noise of 8 bits."""
+
+STRIP_PIXELS = 60_000
+HALO = 5
+"""Pixels that are looked at together, and rows around them that a saddle depends on."""
 
 ENOUGH = 0.35
 """Share of the board's inner points in which two such rows must meet."""
@@ -74,7 +81,13 @@ def may_hold_chessboard(image: Grey, half: Grey, shape: tuple[int, int]) -> bool
 
     `half` is the image at half size, which the caller needs anyway.
     """
-    return any(_shows(level, shape) for level in _levels(image, half))
+    for level in _levels(image, half):
+        seen = _looked(level, shape)
+        if seen.board:
+            return True
+        if level is half and seen.step_px >= WIDE:
+            return False
+    return False
 
 
 def may_hold_circles(image: Grey, board: Board) -> bool:
@@ -115,16 +128,27 @@ def _dark_blobs(image: Grey, count: int) -> tuple[Complex, Floats]:
     return centres[1:][kept] @ np.array([1, 1j]), area[kept]
 
 
-def _shows(image: Grey, shape: tuple[int, int]) -> bool:
+@dataclass(frozen=True)
+class Seen:
+    """Whether a lattice of saddles is the whole board; the typical step of lattices, 0: none."""
+
+    board: bool
+    step_px: float = 0.0
+
+
+def _looked(image: Grey, shape: tuple[int, int]) -> Seen:
     """Whether rows of saddles meet often enough, and their lattice is the whole board."""
     saddles = _saddles(image, min(CANDIDATES * shape[0] * shape[1], MOST_CANDIDATES))
     if len(saddles.places) <= NEIGHBOURS:
-        return False
+        return Seen(False)
     near = nearest(saddles.places)
     fits = _fits(saddles, near)
     rows = rows_through(near, fits)
     least = max(1.0, min(ENOUGH * (shape[0] - 2) * (shape[1] - 2), ENOUGH * MOST_CANDIDATES / 2))
-    return rows.crossings >= least and holds_board(near, fits, rows, saddles.strength, shape)
+    if rows.crossings < least:
+        return Seen(False)
+    step = float(np.median(np.abs(rows.steps[rows.exist[:, 1]])))
+    return Seen(holds_board(near, fits, rows, saddles.strength, shape), step)
 
 
 def _levels(image: Grey, half: Grey) -> Iterator[Grey]:
@@ -169,20 +193,36 @@ def _fits(saddles: Saddles, near: Near) -> Flags:
 
 
 def _saddles(image: Grey, most: int) -> Saddles:
-    """The strongest saddles of an image."""
-    smooth = cv2.GaussianBlur(image, (5, 5), 1.2)
-    xx, yy, xy = (
-        cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=3) for order in ((2, 0), (0, 2), (1, 1))
+    """The strongest saddles of an image, looked for in strips, whose memory is used again."""
+    step = max(STRIP_PIXELS // image.shape[1], HALO)
+    strips = [_peaks(image, top, top + step) for top in range(0, image.shape[0], step)]
+    columns, rows, strength, across, mixed, common = np.concatenate(strips, axis=1)
+    best = _strongest(strength, most)
+    turns = across[best] + 1j * mixed[best]
+    size = np.abs(turns)
+    return Saddles(
+        columns[best] + 1j * rows[best], strength[best], turns / size, common[best] / size
     )
-    across, mixed, common = xx - yy, 2 * xy, xx + yy
+
+
+def _peaks(image: Grey, top: int, bottom: int) -> Floats:
+    """(6, n) of the saddles in rows `top` to `bottom`: column, row, strength, Hessian.
+
+    The Hessian as the difference of both second derivatives, twice the mixed one, and their sum.
+    """
+    first = max(top - HALO, 0)
+    smooth = cv2.GaussianBlur(image[first : bottom + HALO], (5, 5), 1.2)
+    xx, yy = (cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=3) for order in ((2, 0), (0, 2)))
+    mixed = cv2.Sobel(smooth, cv2.CV_32F, 1, 1, ksize=3, scale=2)
+    across, common = cv2.subtract(xx, yy), cv2.add(xx, yy)
     size = cv2.magnitude(across, mixed)
-    strength = size - np.abs(common) / LOPSIDED
+    strength = cv2.scaleAdd(np.abs(common), -1 / LOPSIDED, size)
     peak = cv2.dilate(strength, np.ones((5, 5), np.uint8))
-    peaks = np.flatnonzero((strength == peak) & (strength > FAINT))
-    best = peaks[_strongest(strength.ravel()[peaks], most)]
-    at = row, column = np.divmod(best, image.shape[1])
-    turns = ((across[at] + 1j * mixed[at]) / size[at]).astype(np.complex128)
-    return Saddles(column + 1j * row, strength[at], turns, common[at] / size[at])
+    inside = slice(top - first, bottom - first)
+    found = np.flatnonzero((strength == peak)[inside] & (strength > FAINT)[inside])
+    row, column = np.divmod(found, image.shape[1])
+    values = [each[inside].ravel()[found] for each in (strength, across, mixed, common)]
+    return np.stack([column, row + top, *values])
 
 
 def _strongest(strength: Floats, most: int) -> NDArray[np.intp]:

@@ -3,7 +3,7 @@
 OpenCV's detectors take longest where they find nothing. Where a chessboard is, the grey levels
 have saddle points in straight, evenly spaced rows, and from one to the next black and white change
 places. Other scenes have saddles, too, but hardly such rows. Grids of circles are rows of dark
-blobs of like size.
+blobs of like size. Of ChArUco boards a part may do, and a marker seen at half size is enough.
 """
 
 from __future__ import annotations
@@ -62,6 +62,9 @@ HALO = 5
 ENOUGH = 0.35
 """Share of the board's inner points in which two such rows must meet."""
 
+PART = 11
+"""Points of a lattice that is believed to be part of a board; in textures, 10 come about."""
+
 DARKER = 5
 """Grey levels by which blobs are darker than the mean around them."""
 
@@ -94,7 +97,7 @@ def may_hold_circles(image: Grey, board: Board) -> bool:
     """Whether dark blobs of like size make the lattice of a grid of circles."""
     shape, count = (board.rows, board.columns), board.count
     if image.size > FINE_PIXELS:
-        image = _reduced(image, 2, cv2.INTER_AREA)
+        image = reduced(image, 2)
     places, areas = _dark_blobs(image, count)
     if len(places) <= NEIGHBOURS:
         return len(places) >= count
@@ -108,6 +111,20 @@ def may_hold_circles(image: Grey, board: Board) -> bool:
         return holds_board(near, alike, rows, areas, shape)
     crowded = len(places) >= CANDIDATES * count  # where lattices come about by chance
     return largest(near, alike, rows) >= (NEARLY if crowded else HALF) * count
+
+
+def may_hold_charuco(image: Grey, half: Grey, count: int) -> bool:
+    """Whether saddles of opposite neighbours make some lattice, as parts of a ChArUco board do.
+
+    `count`: corners of the whole board. Other scenes rarely have so much of a lattice.
+    """
+    level = image if image.size <= FINE_PIXELS else half
+    saddles = _saddles(level, min(CANDIDATES * count, MOST_CANDIDATES))
+    if len(saddles.places) <= NEIGHBOURS:
+        return False
+    near = nearest(saddles.places)
+    fits = _fits(saddles, near)
+    return largest(near, fits, rows_through(near, fits)) >= PART
 
 
 def _dark_blobs(image: Grey, count: int) -> tuple[Complex, Floats]:
@@ -154,17 +171,19 @@ def _looked(image: Grey, shape: tuple[int, int]) -> Seen:
 def _levels(image: Grey, half: Grey) -> Iterator[Grey]:
     """The image at the sizes that are looked at, the smallest first."""
     if image.size >= COARSE_PIXELS:
-        yield _reduced(half, 4, cv2.INTER_LINEAR)  # area means would cost more than all the rest
+        yield reduced(half, 4, cv2.INTER_LINEAR)  # area means would cost more than all the rest
     if min(half.shape) >= 2 * SMALLEST_SIDE:
-        yield _reduced(half, 2, cv2.INTER_AREA)
+        yield reduced(half, 2)
     yield half
     if image.size <= FINE_PIXELS:
         yield image
 
 
-def _reduced(image: Grey, times: int, by: int) -> Grey:
-    reduced = cv2.resize(image, None, fx=1 / times, fy=1 / times, interpolation=by)
-    return np.asarray(reduced, np.uint8)
+def reduced(image: Grey, times: int, by: int = cv2.INTER_AREA) -> Grey:
+    """The image so many times smaller; by area means, unless told otherwise."""
+    # By factors, not by a size: those of odd sizes would not be whole, and five times slower.
+    smaller = cv2.resize(image, None, fx=1 / times, fy=1 / times, interpolation=by)
+    return np.asarray(smaller, np.uint8)
 
 
 @dataclass(frozen=True)

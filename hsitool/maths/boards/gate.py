@@ -62,8 +62,8 @@ HALO = 5
 ENOUGH = 0.35
 """Share of the board's inner points in which two such rows must meet."""
 
-PART = 11
-"""Points of a lattice that is believed to be part of a board; in textures, 10 come about."""
+PART = 12
+"""Points of a lattice that is believed to be part of a board; in textures, 11 come about."""
 
 DARKER = 5
 """Grey levels by which blobs are darker than the mean around them."""
@@ -116,15 +116,20 @@ def may_hold_circles(image: Grey, board: Board) -> bool:
 def may_hold_charuco(image: Grey, half: Grey, count: int) -> bool:
     """Whether saddles of opposite neighbours make some lattice, as parts of a ChArUco board do.
 
-    `count`: corners of the whole board. Other scenes rarely have so much of a lattice.
+    `count`: corners of the whole board. Other scenes rarely have so much of a lattice; the cells of
+    markers vanish in small images, where corners are seen best.
     """
-    level = image if image.size <= FINE_PIXELS else half
-    saddles = _saddles(level, min(CANDIDATES * count, MOST_CANDIDATES))
+    return any(_part_of_lattice(level, count) >= PART for level in _levels(image, half))
+
+
+def _part_of_lattice(image: Grey, count: int) -> int:
+    """Points of the largest lattice of saddles."""
+    saddles = _saddles(image, min(CANDIDATES * count, MOST_CANDIDATES))
     if len(saddles.places) <= NEIGHBOURS:
-        return False
+        return 0
     near = nearest(saddles.places)
     fits = _fits(saddles, near)
-    return largest(near, fits, rows_through(near, fits)) >= PART
+    return largest(near, fits, rows_through(near, fits))
 
 
 def _dark_blobs(image: Grey, count: int) -> tuple[Complex, Floats]:

@@ -20,7 +20,6 @@ from hsitool.maths.attention.recurrence import Recurrence, Stage
 from hsitool.maths.attention.weights import Attention, Norm, focus_on
 from hsitool.maths.scene.model import SceneModel, Shrink
 from hsitool.maths.scene.scores import Method
-from hsitool.maths.spectra.resample import probable_factor
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.regions import open_region, strips
 from hsitool.storage.wavelengths import warn
@@ -37,6 +36,7 @@ from hsitool.tasks.attend_scores import (
     scores_of_file,
 )
 from hsitool.tasks.pixels import used_bands
+from hsitool.tasks.query import warn_of_scale
 from hsitool.tasks.ridge import shrinks_of
 from hsitool.tasks.stats import fit_scene, model_of
 
@@ -150,6 +150,12 @@ def refuse_settings(settings: MaskSettings, asked: Asked | None) -> None:
         raise UsageError(
             f"--steps goes with --score ace or mf: others lose it, as {settings.score}"
         )
+    for option, angle in (
+        ("--max-angle", settings.max_angle_deg),
+        ("--max-drift", settings.max_drift_deg),
+    ):
+        if not angle >= 0:  # NaN, too
+            raise UsageError(f"{option} {angle:g} is no angle: give degrees, from 0 on")
     if settings.model is not None and settings.background is not None:
         raise UsageError("--model and --background both say what the background is: give one")
 
@@ -333,22 +339,15 @@ def _warn(look: Look) -> None:
     if look.attention.note:
         warn(f"{path}: {look.attention.note}")
     if look.query is not None:
-        _warn_of_scale(look.query, look.seen)
+        warn_of_scale(look.query.name, look.query.values, look.seen.mean, "--query-scale")
     if look.present is False:
-        warn(
-            f"{path}: the query may be absent: the pixel most like it is {angle:.1f} degrees away, "
-            f"more than --max-angle {look.max_angle_deg:g}"
+        told = (
+            "no other pixel has an angle to it"
+            if math.isinf(angle)
+            else f"the pixel most like it is {angle:.1f} degrees away, more than --max-angle "
+            f"{look.max_angle_deg:g}"
         )
-
-
-def _warn_of_scale(query: Query, seen: Seen) -> None:
-    factor = probable_factor(query.values, seen.mean)
-    if factor is not None:
-        warn(
-            f"query '{query.name}' is about {1 / factor:g} of the cube's mean: is one in "
-            f"reflectance and the other stored as whole numbers? --query-scale {factor:g} brings "
-            "them together"
-        )
+        warn(f"{path}: the query may be absent: {told}")
 
 
 def _mass_in(frame: Frame, attention: Attention, region: Path | None) -> float | None:

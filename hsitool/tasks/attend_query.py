@@ -17,7 +17,7 @@ from hsitool.storage.regions import Region, open_region
 from hsitool.storage.spectra import read_spectrum
 from hsitool.storage.wavelengths import warn
 from hsitool.tasks.pixels import Pixels, in_region
-from hsitool.tasks.query import at_bands, name_bands
+from hsitool.tasks.query import at_bands, name_bands, refuse_nothing
 from hsitool.tasks.spectrum import Place, spectra
 
 Floats = NDArray[np.float64]
@@ -68,7 +68,9 @@ def find_query(source: CubeReader, asked: Asked, used: Sequence[int]) -> Query:
         return _of_place(source, asked.place, used)
     if asked.region is not None:
         with open_region(asked.region, source.info) as region:
-            return Query(asked.region.name, region_mean(source, region, used), list(used))
+            mean = region_mean(source, region, used)
+        refuse_nothing(asked.region.name, mean)
+        return Query(asked.region.name, mean, list(used))
     assert asked.spectrum is not None
     spectrum = read_spectrum(asked.spectrum)
     values = asked.scale * at_bands(spectrum, source.info, used)
@@ -88,6 +90,7 @@ def _of_place(source: CubeReader, place: Place, used: Sequence[int]) -> Query:
             f"{source.path}: the pixel at row {place.row}, column {place.column} has no data in "
             f"{name_bands(lacking, source.info)}: name another"
         )
+    refuse_nothing(place.name, values)
     return Query(place.name, values, list(used), (place.row, place.column))
 
 

@@ -23,6 +23,7 @@ from hsitool.maths.boards.lattice import (
     Flags,
     Floats,
     Near,
+    Rows,
     holds_board,
     largest,
     nearest,
@@ -124,12 +125,8 @@ def may_hold_charuco(image: Grey, half: Grey, count: int) -> bool:
 
 def _part_of_lattice(image: Grey, count: int) -> int:
     """Points of the largest lattice of saddles."""
-    saddles = _saddles(image, min(CANDIDATES * count, MOST_CANDIDATES))
-    if len(saddles.places) <= NEIGHBOURS:
-        return 0
-    near = nearest(saddles.places)
-    fits = _fits(saddles, near)
-    return largest(near, fits, rows_through(near, fits))
+    crossed = _crossed(image, count)
+    return 0 if crossed is None else largest(crossed.near, crossed.fits, crossed.rows)
 
 
 def _dark_blobs(image: Grey, count: int) -> tuple[Complex, Floats]:
@@ -160,17 +157,13 @@ class Seen:
 
 def _looked(image: Grey, shape: tuple[int, int]) -> Seen:
     """Whether rows of saddles meet often enough, and their lattice is the whole board."""
-    saddles = _saddles(image, min(CANDIDATES * shape[0] * shape[1], MOST_CANDIDATES))
-    if len(saddles.places) <= NEIGHBOURS:
-        return Seen(False)
-    near = nearest(saddles.places)
-    fits = _fits(saddles, near)
-    rows = rows_through(near, fits)
+    found = _crossed(image, shape[0] * shape[1])
     least = max(1.0, min(ENOUGH * (shape[0] - 2) * (shape[1] - 2), ENOUGH * MOST_CANDIDATES / 2))
-    if rows.crossings < least:
+    if found is None or found.rows.crossings < least:
         return Seen(False)
+    rows = found.rows
     step = float(np.median(np.abs(rows.steps[rows.exist[:, 1]])))
-    return Seen(holds_board(near, fits, rows, saddles.strength, shape), step)
+    return Seen(holds_board(found.near, found.fits, rows, found.saddles.strength, shape), step)
 
 
 def _levels(image: Grey, half: Grey) -> Iterator[Grey]:
@@ -203,6 +196,26 @@ class Saddles:
     strength: Floats
     turns: Complex
     sums: Floats
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Saddles with their neighbours, which of these fit, and the rows through each."""
+
+    saddles: Saddles
+    near: Near
+    fits: Flags
+    rows: Rows
+
+
+def _crossed(image: Grey, count: int) -> Crossed | None:
+    """The rows of saddles of an image that may show a board of `count` points; None: too few."""
+    saddles = _saddles(image, min(CANDIDATES * count, MOST_CANDIDATES))
+    if len(saddles.places) <= NEIGHBOURS:
+        return None
+    near = nearest(saddles.places)
+    fits = _fits(saddles, near)
+    return Crossed(saddles, near, fits, rows_through(near, fits))
 
 
 def _fits(saddles: Saddles, near: Near) -> Flags:

@@ -6,9 +6,9 @@ value; the default run has fewer trials than the slow one, and wider bounds for 
 
 from __future__ import annotations
 
-import re
 import json
 import math
+import re
 import time
 from dataclasses import replace
 from pathlib import Path

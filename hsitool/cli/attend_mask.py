@@ -20,13 +20,17 @@ from hsitool.cli.options import (
     CompressOption,
     CreationOptions,
     DataFile,
+    FocusOption,
     FormatOption,
     Json,
     MaxMemory,
     ModelFile,
+    NormName,
     Overwrite,
     Quiet,
+    RgbOption,
     ShrinkOption,
+    TemperatureOption,
     Threads,
     WavelengthsFile,
     budget_of,
@@ -56,14 +60,6 @@ if TYPE_CHECKING:
     from hsitool.storage.writers import OutputOptions
     from hsitool.tasks.attend_look import Look
     from hsitool.tasks.attend_mask import MaskOutputs
-
-
-class NormName(StrEnum):
-    """What turns scores into weights."""
-
-    sparsemax = "sparsemax"
-    softmax = "softmax"
-    entmax15 = "entmax15"
 
 
 class RequireName(StrEnum):
@@ -113,18 +109,8 @@ def mask(
             metavar="ace|mf|sam|sid|rx|edge|FILE", help="Likeness, or another score; a raster's."
         ),
     ] = "ace",
-    focus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="1%|500",
-            help="Effective number of pixels, or share of them.  [default: 1%]",
-            show_default=False,
-        ),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="Scores per unit of the exponent, instead of --focus."),
-    ] = None,
+    focus: FocusOption = None,
+    temperature: TemperatureOption = None,
     norm: Annotated[
         NormName, typer.Option(help="From scores to weights; softmax leaves a haze.")
     ] = NormName.sparsemax,
@@ -194,12 +180,7 @@ def mask(
             help="Draw the weights over the scene (.png, .svg, .pdf; matplotlib).",
         ),
     ] = None,
-    rgb: Annotated[
-        str | None,
-        typer.Option(
-            metavar="R,G,B", help="Bands of the picture, as 30,20,10; by default true colour."
-        ),
-    ] = None,
+    rgb: RgbOption = None,
     form: FormatOption = None,
     compress: CompressOption = None,
     creation: CreationOptions = None,

@@ -3,6 +3,8 @@
 from hsitool.cli import (  # noqa: F401
     anomaly,
     attend_mask,
+    attend_self,
+    attend_warp,
     band,
     calib,
     camera_board,

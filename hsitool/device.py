@@ -180,12 +180,23 @@ def choose_device(word: str = "auto") -> Device:
     raise DeviceError(f"device {word}: {trouble or f'no such GPU: give {known}'}")
 
 
+def on_cpu(array: Any) -> NDArray[Any]:
+    """An array in the memory of this machine: itself, or a copy of what is on a GPU."""
+    copied: NDArray[Any] = array if device_of(array) == CPU else _cupy().asnumpy(array)
+    return copied
+
+
 def device_of(array: Any) -> Device:
     """Where an array lives."""
     cupy = sys.modules.get("cupy")
     if cupy is not None and isinstance(array, cupy.ndarray):
         return Gpu(array.device.id)
     return CPU
+
+
+def array_module(array: Any) -> Any:
+    """NumPy, or CuPy for an array on a GPU: what else is computed beside it belongs there."""
+    return np if device_of(array) == CPU else _cupy()
 
 
 def _gpus() -> tuple[int, str]:

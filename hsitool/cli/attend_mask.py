@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsitool.cli.app import attend
+from hsitool.cli.attend_options import (
+    FocusOption,
+    NormName,
+    NormOption,
+    QueryOption,
+    QueryScale,
+    RoiOption,
+    ScoreOption,
+    TemperatureOption,
+    asked_of,
+)
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
     BackgroundFile,
@@ -30,7 +41,6 @@ from hsitool.cli.options import (
     WavelengthsFile,
     budget_of,
     note,
-    numbers,
     open_source,
     output_of,
     progress_bar,
@@ -46,14 +56,6 @@ if TYPE_CHECKING:
     from hsitool.tasks.attend_look import Look, MaskSettings
     from hsitool.tasks.attend_mask import MaskOutputs
     from hsitool.tasks.attend_query import Asked
-
-
-class NormName(StrEnum):
-    """What turns scores into weights."""
-
-    sparsemax = "sparsemax"
-    softmax = "softmax"
-    entmax15 = "entmax15"
 
 
 class RequireName(StrEnum):
@@ -72,14 +74,7 @@ def mask(
             show_default=False,
         ),
     ],
-    query: Annotated[
-        str | None,
-        typer.Option(
-            "--query",
-            metavar="FILE[:NAME]",
-            help="A spectrum: a table, a spectral library, an ASD file.",
-        ),
-    ] = None,
+    query: QueryOption = None,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="ROW,COL", help="The spectrum of a pixel, from 0."),
@@ -88,35 +83,12 @@ def mask(
         str | None,
         typer.Option("--xy", metavar="X,Y", help="The spectrum at a place in the cube's CRS."),
     ] = None,
-    roi: Annotated[
-        Path | None,
-        typer.Option("--roi", metavar="FILE", help="The mean of polygons (GeoJSON) or of a mask."),
-    ] = None,
-    query_scale: Annotated[
-        float,
-        typer.Option("--query-scale", metavar="N", help="Factor for the spectrum of --query."),
-    ] = 1.0,
-    score: Annotated[
-        str,
-        typer.Option(
-            metavar="ace|mf|sam|sid|rx|edge|FILE", help="Likeness, or another score; a raster's."
-        ),
-    ] = "ace",
-    focus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="1%|500",
-            help="Effective number of pixels, or share of them.  [default: 1%]",
-            show_default=False,
-        ),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="Scores per unit of the exponent, instead of --focus."),
-    ] = None,
-    norm: Annotated[
-        NormName, typer.Option(help="From scores to weights; softmax leaves a haze.")
-    ] = NormName.sparsemax,
+    roi: RoiOption = None,
+    query_scale: QueryScale = 1.0,
+    score: ScoreOption = "ace",
+    focus: FocusOption = None,
+    temperature: TemperatureOption = None,
+    norm: NormOption = NormName.sparsemax,
     bands: BandsOption = None,
     background: BackgroundFile = None,
     model: ModelFile = None,
@@ -234,7 +206,7 @@ def mask(
     _check_outputs(named, options)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(c, data, wavelengths)) for c in cubes]
-        asked = _asked(sources[0], query, query_scale, at, xy, roi)
+        asked = asked_of(sources[0], query, query_scale, roi, at, xy)
         refuse_settings(settings, asked)
         if require is not None and asked is None:
             raise UsageError("--require present needs a query: give --query, --at, --xy or --roi")
@@ -285,34 +257,6 @@ def _carry_out(
     if asked is None:
         raise UsageError("--track carries a query: give --query, --at, --xy or --roi")
     return stages(track(sources, settings, asked, target, use, **options))
-
-
-def _asked(
-    source: CubeReader,
-    query: str | None,
-    scale: float,
-    at: str | None,
-    xy: str | None,
-    roi: Path | None,
-) -> Asked | None:
-    """Where the query comes from."""
-    from hsitool.tasks import spectrum as places
-    from hsitool.tasks.attend_query import Asked
-
-    given = [text for text in (query, at, xy, roi) if text is not None]
-    if len(given) > 1:
-        raise UsageError("more than one query: give one of --query, --at, --xy and --roi")
-    if scale != 1 and query is None:
-        raise UsageError("--query-scale goes with --query")
-    if query is not None:
-        return Asked(spectrum=query, scale=scale)
-    if at is not None:
-        row, column = numbers(at, 2, "--at", "ROW,COL")
-        return Asked(place=places.at(source.info, row, column))
-    if xy is not None:
-        x, y = numbers(xy, 2, "--xy", "X,Y")
-        return Asked(place=places.at_xy(source.info, x, y))
-    return None if roi is None else Asked(region=roi)
 
 
 def _share(hard: Path | None, mass: float | None, top: int | None) -> float | None:

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import add
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from hsitool.cube import Tile
 from hsitool.engine.blocks import Progress, fold_blocks
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 IN_MEMORY = 1 / 4
-"""Part of the memory that scores may take before they are mapped from a file."""
+"""Part of the memory that an image may take before it is mapped from a file."""
 
 NEAR_DEG = 1e-3
 """Pixels no further than this from the query are looked at more closely."""
@@ -220,12 +220,23 @@ def open_frame(
     Raises:
         DataError: there is no room for the file.
     """
-    shape = source.info.rows, source.info.columns
-    size = 8 * shape[0] * shape[1]
-    pixels = Pixels([source], [bands])
+    pixels, shape = Pixels([source], [bands]), (source.info.rows, source.info.columns)
+    with image_room(target, shape, np.float64, budget) as (scores, left):
+        yield Frame(source, pixels, scores, left, progress)
+
+
+@contextmanager
+def image_room(
+    target: Path, shape: tuple[int, int], dtype: DTypeLike, budget: Budget
+) -> Iterator[tuple[NDArray[Any], Budget]]:
+    """An image of zeros in memory, or in a file beside `target`, and the memory that is left.
+
+    Raises:
+        DataError: there is no room for the file.
+    """
+    size = np.dtype(dtype).itemsize * shape[0] * shape[1]
     if size <= IN_MEMORY * budget.memory:
-        left = replace(budget, memory=budget.memory - size)
-        yield Frame(source, pixels, np.full(shape, np.nan), left, progress)
+        yield np.zeros(shape, dtype), replace(budget, memory=budget.memory - size)
         return
-    with scratch_array(target, shape) as scores:
-        yield Frame(source, pixels, scores, budget, progress)
+    with scratch_array(target, shape, dtype) as image:
+        yield image, budget

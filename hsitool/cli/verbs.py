@@ -2,6 +2,7 @@
 
 from hsitool.cli import (  # noqa: F401
     anomaly,
+    attend_bands,
     attend_glimpse,
     attend_mask,
     band,

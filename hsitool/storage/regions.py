@@ -85,6 +85,21 @@ class MaskRegion(Region):
         return there
 
 
+def is_region(path: Path) -> bool:
+    """Whether a file is a region, and no spectrum: polygons, or a raster of one band.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if _is_json(path):
+        return "spectra" not in _content(path)
+    try:
+        with open_cube(path) as reader:
+            return reader.info.bands == 1
+    except DataError:
+        return False
+
+
 @contextmanager
 def open_region(path: Path, info: CubeInfo) -> Iterator[Region]:
     """The region of the cube `info` that a GeoJSON or a mask raster of its grid gives.

@@ -20,12 +20,11 @@ from hsitool.maths.attention.recurrence import Recurrence, Stage
 from hsitool.maths.attention.weights import Attention, Norm, focus_on
 from hsitool.maths.scene.model import SceneModel, Shrink
 from hsitool.maths.scene.scores import Method
-from hsitool.maths.spectra.resample import probable_factor
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.regions import open_region, strips
 from hsitool.storage.wavelengths import warn
 from hsitool.tasks.attend_frame import Frame, Seen, open_frame
-from hsitool.tasks.attend_query import Asked, Query, find_query
+from hsitool.tasks.attend_query import Asked, Query, find_query, warn_of_scale
 from hsitool.tasks.attend_scores import (
     ALONE,
     MATCHING,
@@ -333,21 +332,11 @@ def _warn(look: Look) -> None:
     if look.attention.note:
         warn(f"{path}: {look.attention.note}")
     if look.query is not None:
-        _warn_of_scale(look.query, look.seen)
+        warn_of_scale(look.query, look.seen.mean)
     if look.present is False:
         warn(
             f"{path}: the query may be absent: the pixel most like it is {angle:.1f} degrees away, "
             f"more than --max-angle {look.max_angle_deg:g}"
-        )
-
-
-def _warn_of_scale(query: Query, seen: Seen) -> None:
-    factor = probable_factor(query.values, seen.mean)
-    if factor is not None:
-        warn(
-            f"query '{query.name}' is about {1 / factor:g} of the cube's mean: is one in "
-            f"reflectance and the other stored as whole numbers? --query-scale {factor:g} brings "
-            "them together"
         )
 
 

@@ -31,14 +31,14 @@ def signal_to_noise(mean: Floats, noise_std: Floats) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Products:
-    """Moments of bands and of a map beside them; those of several pieces add up.
+class Deviations:
+    """Moments of rows of numbers, and of each row with the last one; those of pieces add up.
 
     Attributes:
-        count: pixels.
-        mean: (bands + 1,) the last one of the map.
-        squares: (bands + 1,) sums of squares of deviations from it.
-        crossed: (bands + 1,) sums of products with the map's deviation.
+        count: numbers in a row.
+        mean: (rows,)
+        squares: (rows,) sums of squares of deviations from it.
+        crossed: (rows,) sums of products with the deviation of the last row.
     """
 
     count: int
@@ -47,21 +47,22 @@ class Products:
     crossed: Floats
 
     @classmethod
-    def of(cls, spectra: Floats, values: Floats) -> Products:
-        """Of (bands, pixels) spectra and (pixels,) values of the map."""
-        stacked = np.concatenate([spectra, values[None]])
-        count = stacked.shape[1]
-        mean = stacked.mean(axis=1) if count else np.zeros(len(stacked))
-        apart = stacked - mean[:, None]
+    def of(cls, values: Floats) -> Deviations:
+        """Of (rows, numbers)."""
+        rows, count = values.shape
+        if not count:
+            return cls(0, *np.zeros((3, rows)))
+        mean = values.mean(axis=1)
+        apart = values - mean[:, None]
         squares: Floats = np.einsum("bn,bn->b", apart, apart)
         return cls(count, mean, squares, apart @ apart[-1])
 
-    def __add__(self, other: Products) -> Products:
+    def __add__(self, other: Deviations) -> Deviations:
         if not (self.count and other.count):
             return self if self.count else other
         count = self.count + other.count
         apart, share = other.mean - self.mean, self.count * other.count / count
-        return Products(
+        return Deviations(
             count,
             self.mean + apart * (other.count / count),
             self.squares + other.squares + share * apart**2,
@@ -69,8 +70,13 @@ class Products:
         )
 
     @property
+    def variance(self) -> Floats:
+        """(rows,) with the divisor count - 1; 0 of one number."""
+        return self.squares / max(1, self.count - 1)
+
+    @property
     def correlation(self) -> Floats:
-        """(bands,) of each band with the map; NaN where one of them is constant."""
+        """(rows - 1,) of each with the last one; NaN where one of them is constant."""
         size = np.sqrt(self.squares[:-1] * self.squares[-1])
         crossed = self.crossed[:-1]
         found: Floats = np.divide(crossed, size, out=np.full(len(size), np.nan), where=size > 0)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hsitool.device import array_module
 from hsitool.errors import DataError, HsitoolError, UsageError
@@ -52,8 +52,8 @@ def pick_bands(
     difference: Any = None,
     *,
     count: int = 5,
-    at_nm: Sequence[float] | None = None,
-    gap_nm: float | Sequence[float] = 0.0,
+    at_nm: ArrayLike | None = None,
+    gap_nm: ArrayLike = 0.0,
 ) -> Picks:
     """Pick bands one after the other.
 
@@ -72,7 +72,7 @@ def pick_bands(
     module = array_module(covariance)
     bands = len(covariance)
     _refuse(module, covariance, difference, count, bands)
-    apart = far_apart(np.arange(bands, dtype=np.float64) if at_nm is None else at_nm, gap_nm)
+    apart = far_apart(np.arange(bands) if at_nm is None else at_nm, gap_nm)
     rest, free = _Rest(module, covariance, difference), np.ones(bands, bool)
     picked: list[int] = []
     gains: list[float] = []
@@ -118,7 +118,7 @@ class _Rest:
         self._factor = self._module.concatenate([self._factor, column[:, None]], axis=1)
 
 
-def far_apart(at_nm: Sequence[float] | Floats, gap_nm: float | Sequence[float]) -> Flags:
+def far_apart(at_nm: ArrayLike, gap_nm: ArrayLike) -> Flags:
     """(bands, bands) whether two bands may both be picked; never a band and itself."""
     at = np.asarray(at_nm, np.float64)
     gap = np.broadcast_to(np.asarray(gap_nm, np.float64), at.shape)

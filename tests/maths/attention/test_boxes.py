@@ -1,0 +1,82 @@
+"""Boxes of most weight against a look at each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hsitool.errors import DataError
+from hsitool.maths.attention import boxes
+from hsitool.maths.attention.boxes import best_boxes, box_sums
+
+Floats = NDArray[np.float64]
+
+
+def direct(weights: Floats, height: int, width: int) -> Floats:
+    rows, columns = weights.shape
+    padded = np.zeros((rows + 2 * height, columns + 2 * width))
+    padded[height : height + rows, width : width + columns] = np.nan_to_num(weights)
+    found = np.empty_like(weights)
+    for row, column in np.ndindex(weights.shape):
+        top, left = row + height - height // 2, column + width - width // 2
+        found[row, column] = padded[top : top + height, left : left + width].sum()
+    return found
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (6, 5), (40, 3), (25, 60)])
+@pytest.mark.parametrize("rows", [7, 256])
+def test_sums(
+    size: tuple[int, int], rows: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boxes, "ROWS", rows)
+    weights = rng.random((31, 42))
+    weights[3, 4], weights[20, :9] = np.nan, np.nan
+    found = np.empty_like(weights)
+    box_sums(weights, *size, found)
+    np.testing.assert_allclose(found, direct(weights, *size), rtol=1e-12)
+    assert np.isnan(weights[3, 4])
+
+
+def chosen(weights: Floats, allowed: tuple[range, range], size: tuple[int, int], n: int) -> Any:
+    sums = np.empty_like(weights)
+    box_sums(weights, *size, sums)
+    return best_boxes(sums, weights, allowed, size, n)
+
+
+def test_the_best_boxes_lie_apart_and_hold_most(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boxes, "ROWS", 8)
+    weights = rng.gamma(0.2, size=(40, 50))
+    weights[12:15, 20:30] = np.nan
+    allowed = range(2, 38), range(3, 47)
+    sums = direct(weights, 5, 7)
+    free = np.full(sums.shape, False)
+    free[2:38, 3:47] = ~np.isnan(weights[2:38, 3:47])
+    for (row, column), held in chosen(weights, allowed, (5, 7), 6):
+        best = np.unravel_index(np.argmax(np.where(free, sums, -1)), sums.shape)
+        assert (row, column) == best
+        assert held == pytest.approx(sums[best], rel=1e-12)
+        rows, columns = np.ogrid[:40, :50]
+        free &= (abs(rows - row) >= 5) | (abs(columns - column) >= 7)
+
+
+def test_a_centre_of_mass_would_miss_both_targets() -> None:
+    weights = np.zeros((60, 60))
+    weights[10:15, 10:15], weights[45:50, 44:49] = 1.0, 1.1
+    ((place, held),) = chosen(weights, (range(60), range(60)), (5, 5), 1)
+    assert place == (47, 46) and held == pytest.approx(27.5)
+    mean = [float((weights * axis).sum() / weights.sum()) for axis in np.indices((60, 60))]
+    assert weights[int(mean[0]), int(mean[1])] == 0
+
+
+def test_too_few_boxes() -> None:
+    weights = np.zeros((20, 20))
+    with pytest.raises(DataError, match="no box of 3 x 3 pixels has any weight"):
+        chosen(weights, (range(20), range(20)), (3, 3), 1)
+    weights[4, 4] = 1
+    with pytest.raises(DataError, match="of 2 boxes of 3 x 3 pixels that lie apart only 1 hold"):
+        chosen(weights, (range(20), range(20)), (3, 3), 2)

@@ -45,9 +45,11 @@ def found_by(
     mean = spectra[:, learnt].mean(axis=1)
     target, out = folder / "t.csv", folder / "score.tif"
     target.write_text("band,t\n" + "".join(f"{b},{v!r}\n" for b, v in enumerate(mean.tolist(), 1)))
-    some = [] if bands is None else ["--bands", ",".join(map(str, sorted(bands)))]
+    few: list[str] = []
+    if bands is not None:  # neighbours do not tell the noise of bands that lie apart: no ridge
+        few = ["--bands", ",".join(map(str, sorted(bands))), "--shrink", "none"]
     asked = ("detect", scene.path, "-t", target, "--method", "mf", "--overwrite", "-o", out)
-    done(*asked, *some, "-q")
+    done(*asked, *few, "-q")
     others = np.ones(scene.marked.size, bool)
     others[learnt] = False
     return area_under_curve(pixels(out).ravel()[others], scene.marked.ravel()[others])

@@ -80,7 +80,7 @@ def pick_bands(
         gain = module.where(module.asarray(free), rest.gain(), 0.0)
         best = int(module.argmax(gain))
         if not float(gain[best]) > 0:
-            raise _nothing_more(picked, count, free)
+            raise _nothing_more(picked, count, free, difference is not None)
         picked.append(best)
         gains.append(float(gain[best]))
         rest.take(best)
@@ -151,10 +151,11 @@ def _refuse(module: Any, covariance: Any, difference: Any, count: int, bands: in
         raise DataError("a covariance or difference of bands is not finite: nothing can be picked")
 
 
-def _nothing_more(picked: Sequence[int], count: int, free: Flags) -> HsitoolError:
+def _nothing_more(picked: Sequence[int], count: int, free: Flags, told: bool) -> HsitoolError:
     """Why no band can be picked any more."""
     if not picked:
-        return DataError("no band tells the target from the background: they are the same there")
+        same = "no band tells the target from the background: they are the same there"
+        return DataError(same if told else "no band varies: none can be picked")
     if not free.any():
         return UsageError(
             f"only {len(picked)} bands lie so far apart, not {count}: ask for fewer, or give a "

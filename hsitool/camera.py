@@ -23,6 +23,10 @@ COEFFICIENTS: dict[Lens, tuple[str, ...]] = {
 of the radial part (Metashape's k4), which OpenCV does not have."""
 
 
+SHORTEST_PX, LONGEST_PX = 1e-6, 1e12
+"""Of focal lengths; what follows from others has no digits that mean anything."""
+
+
 @dataclass(frozen=True)
 class CameraInfo:
     """Intrinsics of one frame camera, in OpenCV's conventions.
@@ -63,6 +67,10 @@ class CameraInfo:
         if not (self.fx > 0 and self.fy > 0):
             raise DataError(
                 f"{self.called}: focal lengths must be above 0 px, not {self.fx:g}, {self.fy:g}"
+            )
+        if not all(SHORTEST_PX <= f <= LONGEST_PX for f in (self.fx, self.fy)):
+            raise DataError(
+                f"{self.called}: focal lengths of {self.fx:g}, {self.fy:g} px are none of a camera"
             )
         unknown = set(self.distortion) - set(COEFFICIENTS[self.lens])
         if unknown:

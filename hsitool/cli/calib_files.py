@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsitool.cli.options import note, progress_bar
-from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
     from hsitool.engine.pool import Progress
@@ -41,11 +39,13 @@ class Outputs:
         Raises:
             UsageError: naming the file.
         """
-        from hsitool.storage.writers import refuse_twins
+        from hsitool.storage.images import list_images
+        from hsitool.storage.writers import refuse_inputs, refuse_twins
 
         self._refuse_unwritable()
         refuse_twins((), others=self.paths)
-        _refuse_inputs(self.paths, [path for path in inputs if path is not None])
+        read = list_images([path for path in inputs if path is not None])
+        refuse_inputs((), read, others=self.paths)
 
     def _refuse_unwritable(self) -> None:
         from hsitool.drawing import check_plot
@@ -74,16 +74,6 @@ class Outputs:
             write_corners(self.corners, views, overwrite=self.overwrite)
             count = f"{images} image{'' if images == 1 else 's'}"
             note(f"{self.corners}: holds the corners of {count}", self.quiet)
-
-
-def _refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse to write over what is read, whatever `--overwrite` says."""
-    from hsitool.storage.images import list_images
-
-    read = {os.path.realpath(path) for path in list_images(inputs)}
-    for path in outputs:
-        if os.path.realpath(path) in read:
-            raise UsageError(f"{path} is an input: give the output another name")
 
 
 @contextmanager

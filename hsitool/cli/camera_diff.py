@@ -47,6 +47,7 @@ def diff(
     what their errors predict.
     """
     from hsitool.storage.atomic import refuse_existing
+    from hsitool.storage.writers import refuse_inputs, refuse_twins
     from hsitool.tasks import calib_words as words
     from hsitool.tasks import camera_diff as task
 
@@ -56,6 +57,9 @@ def diff(
         from hsitool.drawing import check_plot
 
         check_plot(plot, overwrite)
+    outputs = [path for path in (output, plot) if path is not None]
+    refuse_inputs((), [first, second], others=outputs)
+    refuse_twins((), others=outputs)
     sides = None if size is None else words.image_size(size)
     found = task.compare_cameras(first, second, name, name_b, sides)
     if output is not None:

@@ -134,7 +134,7 @@ def undistort(
     from hsitool.storage.atomic import refuse_existing
     from hsitool.storage.band_shifts import read_band_shifts
     from hsitool.storage.cameras import format_for, read_camera, write_cameras
-    from hsitool.storage.writers import refuse_twins
+    from hsitool.storage.writers import refuse_inputs, refuse_twins
     from hsitool.tasks import undistort as task
 
     budget = budget_of(max_memory, threads)
@@ -144,6 +144,8 @@ def undistort(
         form_out = format_for(camera_out)
         refuse_existing([camera_out], overwrite)
         refuse_twins([target], options, [camera_out])
+    inputs = [cube, camera, band_shift, data, wavelengths]
+    refuse_inputs([target], inputs, options, [camera_out] if camera_out else [])
     settings = task.UndistortSettings(
         like.value,
         None if interp is None else interp.value,

@@ -20,6 +20,9 @@ BLUE, ORANGE, GREEN, PINK, SKY, RED = COLORS
 CELLS = 8
 """Of the grid over the frame, each way."""
 
+MOST_NAMED = 7
+"""Contours with a name each; more names would lie on one another where the difference is steep."""
+
 
 def draw_coverage(figure: Figure, found: Calibration) -> None:
     """Corners in each cell of the frame."""
@@ -145,9 +148,16 @@ def contours(
     norm = LogNorm(levels[0], levels[-1])
     filled = axes.contourf(columns, rows, shown, levels=levels, cmap="cividis", norm=norm)
     lines = axes.contour(columns, rows, shown, levels=levels, colors="black", linewidths=0.6)
-    axes.clabel(lines, fontsize=8, fmt="%g")
+    axes.clabel(lines, _named(levels), fontsize=8, fmt="%g")
     bar = figure.colorbar(filled, ax=axes, label=label)
     bar.set_ticks(levels, labels=[f"{level:g}" for level in levels])
+
+
+def _named(levels: list[float]) -> list[float]:
+    """Those that have room for a name in the picture: of many, the powers of ten."""
+    if len(levels) <= MOST_NAMED:
+        return levels
+    return [level for level in levels if f"{level:.1e}".startswith("1.0e")]
 
 
 def _levels(low: float, high: float) -> list[float]:

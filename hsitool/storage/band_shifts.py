@@ -29,6 +29,8 @@ COLUMNS = (
 )
 """Those that are written; only the first seven move points, and are read."""
 MAX_BYTES = 16 * 10**6
+LARGEST = {"e_x": 0.5, "e_y": 0.5, "dcx_px": 1e5, "dcy_px": 1e5, "dk1": 1e9}
+"""What bands of one camera differ by at most; more would leave nothing of a band in the frame."""
 
 Row = Mapping[str, float | int | str | None]
 
@@ -73,7 +75,7 @@ def read_band_shifts(path: Path) -> tuple[BandShift, ...]:
     from 1 in the file.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, or a cell is no finite number.
+        DataError: the file cannot be read, lacks a column, or a cell is no number that bands have.
     """
     text = read_text(path, MAX_BYTES, "are no table of band shifts")
     try:
@@ -115,6 +117,11 @@ def _number(text: str, name: str, where: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise DataError(f"{where}: {name} is '{text[:40]}', not a finite number")
+    if abs(value) > LARGEST.get(name, math.inf):
+        raise DataError(
+            f"{where}: {name} is {value:g}, more than bands of one camera differ by "
+            f"({LARGEST[name]:g})"
+        )
     return value
 
 

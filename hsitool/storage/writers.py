@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -246,6 +246,33 @@ def refuse_twins(
     for number, file in enumerate(files):
         if file in files[:number]:
             raise UsageError(f"two outputs would be written to {file}: give each its own name")
+
+
+def refuse_inputs(
+    targets: Sequence[Path],
+    inputs: Iterable[Path | None],
+    options: OutputOptions | None = None,
+    others: Sequence[Path] = (),
+) -> None:
+    """Refuse outputs, `others` included, that would replace what is read, even with `overwrite`.
+
+    An ENVI header counts with its data, and data with their header.
+
+    Raises:
+        UsageError: naming the file.
+    """
+    options = options or OutputOptions()
+    named = [path for target in targets for path in output_paths(target, options)]
+    read = {os.path.realpath(file) for path in inputs if path for file in _with_partner(path)}
+    for path in (*named, *others):
+        if os.path.realpath(path) in read:
+            raise UsageError(f"{path} is an input: give the output another name")
+
+
+def _with_partner(path: Path) -> list[Path]:
+    header = envi.header_of(path)
+    partners = envi.data_beside(path) if path.suffix.lower() == ".hdr" else []
+    return [path, *partners, *([] if header is None else [header])]
 
 
 def output_format(path: Path, options: OutputOptions) -> Format:

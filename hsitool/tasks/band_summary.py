@@ -13,9 +13,9 @@ from hsitool.maths.cameras.band_curve import BandCurve
 from hsitool.maths.cameras.bands import NAMES, FittedShift
 from hsitool.maths.cameras.calibration_result import Refusal
 from hsitool.maths.cameras.plain_data import plain
+from hsitool.maths.cameras.words import Row
 from hsitool.tasks.calib_bands import ALPHA, BandResult, BandsRun
 from hsitool.tasks.calib_record import calibration_record
-from hsitool.tasks.calib_summary import Row
 
 LISTED = 3
 """Names that a note lists before it counts."""

@@ -12,7 +12,7 @@ from hsitool.errors import DataError, UsageError
 from hsitool.maths.cameras.calibration import calibrate
 from hsitool.maths.cameras.calibration_request import BoardModel
 from hsitool.maths.cameras.calibration_result import Calibration, Refusal
-from hsitool.maths.cameras.camera import Floats, Model, Sensor
+from hsitool.maths.cameras.camera import PIXELS, Floats, Model, Sensor, is_pixel
 from hsitool.maths.cameras.projection_error import projection_errors
 from hsitool.tasks.calib_inputs import Corners
 
@@ -30,9 +30,6 @@ EQUAL = ("equal", "different_below_tolerance")
 """Verdicts by which the difference of fx and fy lies within the tolerance."""
 
 REQUIREMENTS = ("equal", "detectable")
-
-SMALLEST_PITCH_MM, LARGEST_PITCH_MM = 1e-4, 0.5
-PIXELS = "0.1um to 500um"
 
 
 @dataclass(frozen=True)
@@ -147,11 +144,6 @@ class CalibrationRun:
         """Standard errors in px of projected points on a grid over the frame."""
         seen = np.concatenate([view.image_px[view.used] for view in self.calibration.views])
         return projection_errors(self.calibration.reported.two, seen)
-
-
-def is_pixel(pitch_mm: float) -> bool:
-    """Whether pixels of cameras are so large."""
-    return SMALLEST_PITCH_MM <= pitch_mm <= LARGEST_PITCH_MM
 
 
 def refuse_scanner(scanner: str | None) -> None:

@@ -14,12 +14,11 @@ from hsitool.errors import DataError, UsageError
 from hsitool.maths.cameras.calibration_result import Calibration
 from hsitool.maths.cameras.plain_data import plain
 from hsitool.maths.cameras.rig import FEWEST_TOGETHER, Rig, RigCamera, RigView, calibrate_rig
-from hsitool.maths.cameras.words import with_error
+from hsitool.maths.cameras.words import Row, with_error
 from hsitool.tasks.band_corners import BandCorners, BandView
 from hsitool.tasks.calib import CalibrationRun, CalibSettings, calibrate_corners
 from hsitool.tasks.calib_inputs import NO_BOARD
 from hsitool.tasks.calib_record import calibration_record
-from hsitool.tasks.calib_summary import Row
 
 
 @dataclass(frozen=True, eq=False)

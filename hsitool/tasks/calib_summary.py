@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 from hsitool.errors import printable
 from hsitool.maths.cameras.calibration_result import BoardFit, Calibration, Fit, ViewResult
-from hsitool.maths.cameras.words import with_error
+from hsitool.maths.cameras.words import Row, percent, with_error
 from hsitool.tasks.calib import CalibrationRun
-
-Row = tuple[str, str]
 
 
 def summary_rows(run: CalibrationRun) -> list[Row]:
@@ -25,11 +23,6 @@ def summary_rows(run: CalibrationRun) -> list[Row]:
         *_board(run),
         *_trust(found),
     ]
-
-
-def percent(value: float) -> str:
-    """A difference of logarithms as signed per cent."""
-    return f"{100 * math.expm1(value):+.3f} %"
 
 
 def _quality(found: Calibration) -> Iterator[Row]:

@@ -6,7 +6,7 @@ import math
 
 from hsitool.errors import UsageError
 from hsitool.maths.boards.board import UNITS_MM, Board, Target, parse_counts, parse_length_mm
-from hsitool.tasks.calib import PIXELS, is_pixel
+from hsitool.maths.cameras.camera import PIXELS, is_pixel
 
 SMALLEST_MM, LARGEST_MM = 1e-3, 1e5
 """Of squares; of sensors as well."""

@@ -231,7 +231,7 @@ def calib_command(board: Board) -> str:
 
 def _warn_of_ambiguity(board: Board) -> None:
     if board.columns == board.rows and board.target in ("chess", "circles"):
-        other = replace(board, columns=board.columns + 1)
+        other = replace(board, rows=board.rows - 1 if board.rows > 3 else 4)
         warnings.warn(
             f"a {board} {board.target} board looks the same turned by 90 degrees, so its aspect "
             f"cannot be told from fx/fy: prefer different counts, as {other}, or charuco",

@@ -14,6 +14,7 @@ from hsitool.storage.cameras import (
     read_cameras,
     write_cameras,
 )
+from hsitool.storage.writers import refuse_inputs
 
 Size = tuple[int, int]
 
@@ -38,10 +39,11 @@ def convert_camera(
         overwrite: replace the target.
 
     Raises:
-        UsageError: the target cannot be written, or `size` contradicts the source.
+        UsageError: the target cannot be written or is the source, or `size` contradicts the source.
         DataError: the source cannot be read, or the target's format cannot hold its camera.
     """
     form = format_for(target, key)
+    refuse_inputs((), [source], others=[target])
     found = read_cameras(source) if name is None else [read_camera(source, name)]
     cameras = [sized(info, size) for info in found]
     write_cameras(target, cameras, form, overwrite=overwrite)

@@ -6,17 +6,19 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hsitool.camera import CameraInfo
 from hsitool.errors import DataError
-from hsitool.maths.cameras.difference import CameraDifference, camera_difference
+from hsitool.maths.cameras.words import Row
 from hsitool.storage.cameras import read_camera, read_cameras
 from hsitool.storage.texts import write_text
-from hsitool.tasks.calib_summary import Row
 from hsitool.tasks.camera_convert import sized
+
+if TYPE_CHECKING:
+    from hsitool.maths.cameras.difference import CameraDifference
 
 CORNERS = ("upper_left", "upper_right", "lower_left", "lower_right")
 WHOSE: dict[tuple[int, ...], str] = {
@@ -51,6 +53,8 @@ def compare_cameras(
     """
     cameras = read_camera(first, name), _other(second, name, other_name)
     one, other = (sized(info, size) for info in cameras)
+    from hsitool.maths.cameras.difference import camera_difference  # slow: once both are read
+
     try:
         return camera_difference(one, other)
     except DataError as error:

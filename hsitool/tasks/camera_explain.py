@@ -12,9 +12,8 @@ from hsitool.camera import CameraInfo
 from hsitool.maths.cameras import lens
 from hsitool.maths.cameras.focal_ratio import FocalRatio, focal_ratio
 from hsitool.maths.cameras.lens import FieldOfView
-from hsitool.maths.cameras.words import with_error
+from hsitool.maths.cameras.words import Row, percent, with_error
 from hsitool.storage.camera_formats.own_json import camera_record
-from hsitool.tasks.calib_summary import Row, percent
 
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
 NO_MORE = "whether that is chance no K alone can tell: it takes the covariance, or the images"

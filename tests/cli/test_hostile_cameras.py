@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import camera_samples as samples
+import cubes
+import numpy as np
 import pytest
 from command import run
 
@@ -101,6 +106,9 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 CASES = {**{name: hostile(name) for name in TEXTS}, **OTHERS}
 
 
+SLOWEST = ("1 GB", "YAML aliases", "XML elements", "JSON entries", "COLMAP cameras", "lines")
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_one_line_in_under_a_second(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -120,3 +128,29 @@ def test_one_line_in_under_a_second(
     assert took < 1
     assert not Path("carried_out").exists()
     assert not Path("out.json").exists()
+
+
+@pytest.mark.parametrize("verb", ["explain", "diff", "undistort"])
+def test_a_whole_process_takes_under_a_second(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a core, with the start of Python: no verb imports its work before it has read."""
+    monkeypatch.chdir(tmp_path)
+    cubes.write_geotiff(tmp_path / "cube.tif", np.ones((1, 4, 5), np.float32))
+    words = {
+        "explain": ["camera", "explain", "camera"],
+        "diff": ["camera", "diff", "camera", "camera"],
+        "undistort": ["undistort", "cube.tif", "--camera", "camera", "-o", "out.tif"],
+    }[verb]
+    for case in SLOWEST:
+        Path("camera").unlink(missing_ok=True)
+        CASES[case](tmp_path / "camera")
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        answer = subprocess.run([sys.executable, "-m", "hsitool", *words],
+                                capture_output=True, text=True, check=False)  # fmt: skip
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        print(f"{verb}, {case}: {took:.2f} s")
+        assert (answer.returncode, answer.stdout) == (BAD_DATA, "")
+        assert answer.stderr.count("\n") == 1
+        assert took < 1

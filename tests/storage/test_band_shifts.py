@@ -30,22 +30,22 @@ def test_rows_are_read(tmp_path: Path) -> None:
 
 
 def test_columns_come_in_any_order_and_others_are_passed_over(tmp_path: Path) -> None:
-    path = table(tmp_path, "dk1, e_x,e_y,se,dcx_px,dcy_px,band", "0.01, 1,2,?,3,4,7")
-    assert read_band_shifts(path) == (BandShift(6, None, 1, 2, 3, 4, 0.01),)
+    path = table(tmp_path, "dk1, e_x,e_y,se,dcx_px,dcy_px,band", "0.01, .1,.2,?,3,4,7")
+    assert read_band_shifts(path) == (BandShift(6, None, 0.1, 0.2, 3, 4, 0.01),)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     """All digits; what is unknown is an empty cell, and other columns do not matter."""
     path = tmp_path / "shifts.csv"
-    third, tiny = 1 / 3, 5e-324
+    third, tiny, far = 1 / 3, 5e-324, 1e5 / 3
     rows = [
-        {"band": 2, "wavelength_nm": 500.1, "e_x": third, "e_y": -third, "dcx_px": 1e22}
+        {"band": 2, "wavelength_nm": 500.1, "e_x": third, "e_y": -third, "dcx_px": far}
         | {"dcy_px": tiny, "dk1": 0.1, "se_e_x": math.nan, "note": 'missing, "seen" in 2\nviews'},
         {"band": 7, "wavelength_nm": None, "e_x": 0.0, "e_y": 0.0, "dcx_px": 0.0, "dcy_px": 0.0},
     ]
     write_band_shifts(path, rows)
     assert read_band_shifts(path) == (
-        BandShift(1, 500.1, third, -third, 1e22, tiny, 0.1),
+        BandShift(1, 500.1, third, -third, far, tiny, 0.1),
         BandShift(6, None, 0.0, 0.0, 0.0, 0.0),
     )
     with pytest.raises(UsageError, match="exists"):
@@ -59,6 +59,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     [
         ([], "no column band"),
         (["band,e_x,e_y,dcx_px", "1,0,0,0"], "no column dcy_px"),
+        ([NAMES, "1,450,-1,0,0,0"], "e_x is -1, more than bands of one camera differ by"),
+        ([NAMES, "1,450,0,0,1e300,0"], r"dcx_px is 1e\+300, more than bands .* \(100000\)"),
         ([NAMES, "1,450,0,0,0"], "row 1 below the names: dcy_px is '', not a finite number"),
         ([NAMES, "1,450,0,0,0,0", "2,460,nan,0,0,0"], "row 2 .*e_x is 'nan'"),
         ([NAMES, "1,450,0,0,inf,0"], "dcx_px is 'inf'"),

@@ -328,8 +328,20 @@ REFUSED: dict[str, tuple[str, str]] = {
         "camera cam1 has the model omni: only pinhole",
     ),
     "kalibr fov": (changed(samples.KALIBR, ("equidistant", "fov")), "cam1 has the distortion fov"),
+    "kalibr without model": (
+        changed(samples.KALIBR, ("  distortion_model: radtan\n", "")),
+        "cam0: distortion_coeffs: it has 4, but names no distortion_model",
+    ),
+    "kalibr none with numbers": (
+        changed(samples.KALIBR, ("coeffs: []", "coeffs: [0, 0.1]")),
+        "cam2: distortion_coeffs: it has 2, but names no distortion_model",
+    ),
     "kalibr count": (changed(samples.KALIBR, (", -0.0003]", "]")), "has 3 numbers, not 4"),
     "colmap fov": ("1 FOV 10 10 1 1 5 5 0.1\n", "has the model FOV"),
+    "colmap twice": (
+        "1 PINHOLE 10 10 1 1 5 5\n" * 2,
+        "has two cameras 1: their numbers should differ",
+    ),
     "colmap count": ("1 OPENCV 10 10 1 1 5 5 0.1\n", "OPENCV has 8 parameters, not 5"),
     "colmap words": ("1 PINHOLE 10 10 1 x 5 5\n", "a parameter is 'x', not a number"),
     "colmap line": (

@@ -169,6 +169,8 @@ def test_our_json(tmp_path: Path) -> None:
         ({"parameters": {"names": ["fx"], "covariance": [[1, 2]]}}, "has 2 numbers, not 1"),
         ({"distortion_names": ["k1"]}, "distortion_names do not name"),
         ({"camera_matrix": [[10**400, 0, 0], [0, 1, 0], [0, 0, 1]]}, "not a number"),
+        ({"camera_matrix": [[1e-300, 0, 0], [0, 1, 0], [0, 0, 1]]}, "are none of a camera"),
+        ({"camera_matrix": [[1, 0, 0], [0, 1e300, 0], [0, 0, 1]]}, "are none of a camera"),
     ],
 )
 def test_our_json_with_an_error(tmp_path: Path, changed: dict[str, Any], said: str) -> None:
@@ -185,3 +187,10 @@ def test_entities_are_refused_even_where_they_do_no_harm(tmp_path: Path) -> None
     path.write_text(f"<!DOCTYPE opencv_storage [<!ENTITY one '1.'>]>{body}")
     with pytest.raises(DataError, match="XML with a document type"):
         read_camera(path)
+
+
+def test_no_parameters_are_no_errors(tmp_path: Path) -> None:
+    none = {"names": [], "covariance": [], "standard_errors": []}
+    (tmp_path / "c.json").write_text(json.dumps(own(parameters=none)))
+    found = read_camera(tmp_path / "c.json")
+    assert (found.covariance, found.standard_errors) == (None, {})

@@ -236,7 +236,11 @@ def test_existing_files_are_kept(tmp_path: Path) -> None:
 def test_boards_that_look_the_same_turned_are_warned_of(tmp_path: Path) -> None:
     answer = done("camera", "board", "-o", tmp_path / "a.svg", "--board", "7x7")
     assert "warning: a 7x7 chess board looks the same turned by 90 degrees" in answer.err
-    assert "as 8x7" in answer.err
+    assert "as 7x6" in answer.err
+    most = ("--board", "100x100")  # points that a board may have
+    assert "as 100x99" in done("camera", "board", "-o", tmp_path / "c.svg", *most).err
+    least = ("--board", "3x3")
+    assert "as 3x4" in done("camera", "board", "-o", tmp_path / "d.svg", *least).err
     answer = done("camera", "board", "-o", tmp_path / "b.svg", "--board", "7x7", "--target",
                   "charuco", "-q")  # fmt: skip
     assert answer.err == ""

@@ -99,3 +99,13 @@ def test_the_group_alone_shows_its_help() -> None:
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("Usage: hsitool camera [OPTIONS] COMMAND [ARGS]...\n")
     assert "  convert  " in answer.err
+
+
+def test_the_source_is_never_written_over(tmp_path: Path) -> None:
+    source = given(tmp_path, samples.COLMAP, "cameras.txt")
+    (tmp_path / "link.txt").symlink_to(source)
+    for target in (source, tmp_path / "link.txt"):
+        answer = run("camera", "convert", source, "-o", target, "--overwrite")
+        assert (answer.code, answer.err.count("\n")) == (2, 1)
+        assert "is an input: give the output another name" in answer.err
+    assert source.read_text() == samples.COLMAP

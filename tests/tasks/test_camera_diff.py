@@ -117,3 +117,17 @@ def test_other_sizes_are_refused(tmp_path: Path, pair: tuple[Path, Path]) -> Non
     assert answer.code == 3
     assert "1280x1024 and 640x480 px have no pixels in common" in answer.err
     assert answer.err.count("\n") == 1
+
+
+def test_outputs_are_apart_from_inputs_and_each_other(
+    tmp_path: Path, pair: tuple[Path, Path]
+) -> None:
+    first, second = (path.read_bytes() for path in pair)
+    (tmp_path / "a.png").symlink_to(pair[0])
+    for words in (["-o", pair[0]], ["-o", pair[1]], ["--plot", tmp_path / "a.png"]):
+        answer = run("camera", "diff", *pair, *words, "--overwrite")
+        assert (answer.code, answer.out) == (2, "")
+        assert "is an input: give the output another name" in answer.err
+    assert (pair[0].read_bytes(), pair[1].read_bytes()) == (first, second)
+    both = ("-o", tmp_path / "x.png", "--plot", tmp_path / "x.png")
+    assert "two outputs would be written to" in run("camera", "diff", *pair, *both).err

@@ -16,7 +16,7 @@ from command import done, run
 from hsitool.camera import CameraInfo
 from hsitool.maths.cameras.focal_ratio import focal_ratio
 from hsitool.storage.cameras import format_for, read_camera, write_cameras
-from hsitool.tasks.camera_explain import explain
+from hsitool.tasks.camera_explain import explain, explanation_headline, explanation_rows
 
 ZHANG = "832.207,0,304.068,0,832.243,206.372,0,0,1"
 ZHANG_LENS = "-0.22853,0.19101,0,0"
@@ -212,3 +212,22 @@ def test_every_format_can_be_explained(tmp_path: Path) -> None:
     for name in ("c.txt", "c.cameramodel", "c.json", "c.xml", "c.yaml"):
         write_cameras(tmp_path / name, [info], format_for(tmp_path / name))
         assert explained(tmp_path / name)["edge_px"] == pytest.approx(explain(info).edge_px)
+
+
+def test_absurd_errors_are_told_in_short() -> None:
+    """A file may claim anything; the exponential of its interval is beyond a float64."""
+    huge = ((1e300, 0.0), (0.0, 1e300))
+    info = CameraInfo(
+        "pinhole", 800, 801, 320, 240, parameters=("fx", "fy"), covariance=huge,
+        standard_errors={"fx": 1e150, "fy": 1e150},
+    )  # fmt: skip
+    found = explain(info)
+    assert "+inf %" in explanation_headline(found)
+    assert ("fx", "800 +- 1e+150 px") in explanation_rows(found)
+
+
+def test_a_covariance_of_zeros_tells_nothing() -> None:
+    """As of focal lengths that were held: no interval of no width."""
+    none = ((0.0, 0.0), (0.0, 0.0))
+    info = CameraInfo("pinhole", 800, 801, 0, 0, parameters=("fx", "fy"), covariance=none)
+    assert focal_ratio(info) == focal_ratio(CameraInfo("pinhole", 800, 801, 0, 0))

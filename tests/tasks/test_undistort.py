@@ -502,6 +502,31 @@ def test_what_cannot_be_done_is_refused(
     assert not list(tmp_path.glob("*undistort*"))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-o", "cube.img"],
+        ["-o", "cube.hdr"],
+        ["-o", "camera.json", "--format", "gtiff"],
+        ["-o", "o.tif", "--camera-out", "camera.json"],
+        ["-o", "o.tif", "--band-shift", "shift.json", "--camera-out", "shift.json"],
+    ],
+    ids=" ".join,
+)
+def test_inputs_are_never_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    camera_file(tmp_path)
+    (tmp_path / "shift.json").write_text("band,e_x,e_y,dcx_px,dcy_px\n1,0,0,0,0\n")
+    cubes.write_envi(tmp_path / "cube", np.ones((1, HEIGHT, WIDTH), "float32"))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    refused = run("undistort", "cube.img", "--camera", "camera.json", *words, "--overwrite")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "is an input: give the output another name" in refused.err
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_photograph_as_opencv_undistorts_it(shared_data: Path, tmp_path: Path) -> None:
     """OpenCV rounds places to 1/32 px, which is up to 2 of 255 levels at a sharp edge here."""
     folder = shared_data / "opencv_samples"

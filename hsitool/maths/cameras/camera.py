@@ -26,6 +26,7 @@ from hsitool.maths.cameras.projection import (
 
 __all__ = [
     "MODELS",
+    "PIXELS",
     "BoardShape",
     "BoardView",
     "Camera",
@@ -37,6 +38,7 @@ __all__ = [
     "camera_matrix",
     "grid_mm",
     "intrinsic_names",
+    "is_pixel",
     "project",
 ]
 
@@ -169,6 +171,15 @@ class BoardShape:
     shear: float = 0.0
     bow_x_mm: float = 0.0
     bow_y_mm: float = 0.0
+
+
+SMALLEST_PITCH_MM, LARGEST_PITCH_MM = 1e-4, 0.5
+PIXELS = "0.1um to 500um"
+
+
+def is_pixel(pitch_mm: float) -> bool:
+    """Whether pixels of cameras are so large."""
+    return SMALLEST_PITCH_MM <= pitch_mm <= LARGEST_PITCH_MM
 
 
 @dataclass(frozen=True)

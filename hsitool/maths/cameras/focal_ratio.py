@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsitool.camera import CameraInfo
 
@@ -71,8 +72,9 @@ def focal_ratio(info: CameraInfo) -> FocalRatio:
     """The difference of a camera's focal lengths, and how surely it is known."""
     across, down = info.pitch_mm or (1.0, 1.0)
     delta = float(np.log(info.fx * across) - np.log(info.fy * down))
-    if info.covariance is not None and {"fx", "fy"} <= set(info.parameters):
-        return _by_covariance(info, delta)
+    both = _covariance_of_both(info)
+    if both is not None:
+        return _by_covariance(info, delta, both)
     if abs(delta) < SAME:
         return FocalRatio(delta, None, one_f=True)
     if {"fx", "fy"} <= info.standard_errors.keys():
@@ -80,11 +82,18 @@ def focal_ratio(info: CameraInfo) -> FocalRatio:
     return FocalRatio(delta, None, one_f=False)
 
 
-def _by_covariance(info: CameraInfo, delta: float) -> FocalRatio:
+def _covariance_of_both(info: CameraInfo) -> NDArray[np.float64] | None:
+    """(2, 2) of fx and fy; None where it is not known, or both are said to have no error."""
+    if info.covariance is None or not {"fx", "fy"} <= set(info.parameters):
+        return None
     places = [info.parameters.index(name) for name in ("fx", "fy")]
     both = np.array(info.covariance)[np.ix_(places, places)]
+    return both if both.any() else None
+
+
+def _by_covariance(info: CameraInfo, delta: float, both: NDArray[np.float64]) -> FocalRatio:
     row = np.array([1 / info.fx, -1 / info.fy])
-    sizes = float(np.sqrt(both[0, 0] * both[1, 1]))
+    sizes = float(np.sqrt(both[0, 0]) * np.sqrt(both[1, 1]))
     correlation = float(both[0, 1] / sizes) if sizes > 0 else None
     se = float(np.sqrt(max(row @ both @ row, 0.0)))
     together = correlation is not None and correlation > 1 - SAME

@@ -84,9 +84,9 @@ class Shoot:
 
     def __post_init__(self) -> None:
         if not 0 < self.noise_px < 100:
-            raise UsageError(f"noise of {self.noise_px:g} px: give one above 0 px, as 0.2px")
+            raise UsageError(f"noise of {self.noise_px:g} px: give 0 to 100 px, as 0.2px")
         if not 0 <= self.outliers < 0.5:
-            raise UsageError(f"outliers of {100 * self.outliers:g} %: give 0 to 50 %")
+            raise UsageError(f"outliers of {100 * self.outliers:g} %: give less than 50 %")
         if self.roll not in ROLLS:
             raise UsageError(f"roll '{self.roll}' is none of {', '.join(ROLLS)}")
         _require_range("tilt", self.tilt_deg, STEEPEST_DEG, " degrees")

@@ -63,7 +63,8 @@ HEAD = (
 
 def claims(document: Document) -> bool:
     """Whether the first line of data is a camera's."""
-    return document.first.isdigit() and LINE.match(_lines(document)[0][:LONGEST]) is not None
+    start = document.beginning
+    return LINE.match(document.text[start : start + LONGEST]) is not None
 
 
 def read(document: Document) -> list[CameraInfo]:
@@ -77,7 +78,12 @@ def read(document: Document) -> list[CameraInfo]:
         raise DataError(f"has a line of more than {LONGEST} letters")
     if len(lines) > MOST_CAMERAS:
         raise DataError(f"has {len(lines)} cameras: at most {MOST_CAMERAS} are read")
-    return [_camera(line) for line in lines]
+    cameras = [_camera(line) for line in lines]
+    names = [info.name for info in cameras]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"has two cameras {twice}: their numbers should differ")
+    return cameras
 
 
 def write(cameras: Sequence[CameraInfo], path: Path) -> str:

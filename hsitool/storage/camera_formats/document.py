@@ -33,7 +33,7 @@ TAGS = (
 )
 """Of YAML: kinds of plain data, without effect."""
 STANDARD_TAG = "tag:yaml.org,2002:"
-BEGINNING = re.compile(r"^[ \t]*([^#\s])", re.MULTILINE)
+BEGINNING = re.compile(r"\s*+(?:#[^\n]*+\s*+)*+(?=\S)")
 INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 REAL = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,5})?")
 WORDS: dict[str, Any] = {
@@ -59,12 +59,17 @@ class Document:
         return cls(path, read_text(path, MOST_BYTES, "are more than a camera file holds"))
 
     @cached_property
-    def first(self) -> str:
-        """The first character that matters: of JSON, XML or a Python literal, else of YAML."""
-        found = BEGINNING.search(self.text)
+    def beginning(self) -> int:
+        """Where the text begins, behind blank lines and comments."""
+        found = BEGINNING.match(self.text)
         if found is None:
             raise DataError("holds nothing")
-        return found[1]
+        return found.end()
+
+    @property
+    def first(self) -> str:
+        """The first character that matters: of JSON, XML or a Python literal, else of YAML."""
+        return self.text[self.beginning]
 
     @cached_property
     def data(self) -> Any:
@@ -145,6 +150,7 @@ class _XmlTree:
         self._depth = self._count = 0
 
     def read(self, text: str) -> Element:
+        _check_bounds(0, text.count("<") // 2)  # an element has one or two
         if re.search(f"<[^<>]{{{LONGEST_TAG},}}", text):
             raise DataError(f"has an XML tag of more than {LONGEST_TAG} letters")
         parser = expat.ParserCreate()

@@ -57,7 +57,7 @@ def _cameras(data: Record) -> dict[str, Any]:
 
 
 def _camera(name: str, part: Record) -> CameraInfo:
-    model, kind = part["camera_model"], part.get("distortion_model", "none")
+    model, kind = part["camera_model"], part.get("distortion_model") or "none"
     if model != "pinhole":
         raise DataError(f"camera {name} has the model {shown(str(model))}: only pinhole is known")
     if not isinstance(kind, str) or kind not in DISTORTIONS:
@@ -67,7 +67,9 @@ def _camera(name: str, part: Record) -> CameraInfo:
     lens, names = DISTORTIONS[kind]
     given = part.get("distortion_coeffs", part.get("distortion_coefficients")) or []
     what = f"camera {name}: distortion_coeffs"
-    values = numbers(given, what, (len(names),)) if names else []
+    values = numbers(given, what, (len(names),) if names else ())
+    if not names and any(values):
+        raise DataError(f"{what}: it has {len(values)}, but names no distortion_model they are of")
     size = part.get("resolution")
     sides = None if size is None else image_size(*numbers(size, "resolution", (2,)))
     return CameraInfo(lens, fx, fy, cx, cy, named(names, values), sides, name=name)

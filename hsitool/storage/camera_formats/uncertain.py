@@ -39,6 +39,8 @@ def uncertainty(
         raise DataError(f"{len(given)} parameters are more than a camera has")
     if len(set(given)) < len(given):
         raise DataError("names a parameter twice")
+    if not given:
+        return {}
     listed, apart = _apart(given, per_f)
     known = [_matrix(matrix, len(given)) for matrix in covariances if _is_known(matrix)]
     found: dict[str, Any] = {}

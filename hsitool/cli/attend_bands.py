@@ -221,8 +221,8 @@ def _check(
     """Refuse before the work what could not be carried out or written after it."""
     from hsitool.drawing import check_plot
     from hsitool.storage.atomic import refuse_existing
-    from hsitool.storage.folders import refuse_inputs
-    from hsitool.storage.writers import output_paths, refuse_twins
+    from hsitool.storage.spectra import file_of
+    from hsitool.storage.writers import refuse_inputs, refuse_twins
     from hsitool.tasks.band_choice import refuse_band_settings
     from hsitool.tasks.score_maps import refuse_outputs
 
@@ -232,9 +232,8 @@ def _check(
     refuse_twins(outputs.rasters, options, outputs.others)
     refuse_outputs(outputs.rasters, options)
     refuse_existing(outputs.others, options.overwrite)
-    files = [file for path in outputs.rasters for file in output_paths(path, options)]
-    read = [Path(text) for text in (target, settings.score) if text is not None]
-    read += [path for path in (settings.background, settings.model) if path is not None]
-    refuse_inputs([*files, *outputs.others], [*source.files, *read])
+    read = [*source.files, settings.background, settings.model]
+    read += [Path(text) for text in (settings.score, target and file_of(target)) if text]
+    refuse_inputs(outputs.rasters, read, options, outputs.others)
     if outputs.plot is not None:
         check_plot(outputs.plot, options.overwrite)

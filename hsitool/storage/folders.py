@@ -26,18 +26,6 @@ def refuse_folder(folder: Path, names: Iterable[str], overwrite: bool) -> None:
         refuse_existing([folder / name for name in names], overwrite)
 
 
-def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse to write over what is read.
-
-    Raises:
-        UsageError: naming the file.
-    """
-    read = {os.path.realpath(path) for path in inputs}
-    for path in outputs:
-        if os.path.realpath(path) in read:
-            raise UsageError(f"{path} is an input: give the output another name")
-
-
 @contextmanager
 def files_of_folder(
     folder: Path, names: Sequence[str], stale: Iterable[str] = ()

@@ -67,6 +67,15 @@ def read_spectrum(text: str) -> Spectrum:
 TABLES = (".csv", ".tsv", ".txt")
 
 
+def file_of(text: str) -> Path:
+    """The file of `FILE` or `FILE:NAME`.
+
+    Raises:
+        DataError: there is none.
+    """
+    return _named(text)[0]
+
+
 def _named(text: str) -> tuple[Path, str | None]:
     """The file, and the name behind its colon; either may hold colons of its own."""
     if Path(text).is_file():

@@ -20,9 +20,9 @@ from hsitool.errors import UsageError
 from hsitool.maths.attention.around import SUPPORT, Valid, check_sigma
 from hsitool.maths.attention.crops import Crops, Place
 from hsitool.maths.attention.glimpses import around
-from hsitool.storage.folders import files_of_folder, refuse_folder, refuse_inputs
+from hsitool.storage.folders import files_of_folder, refuse_folder
 from hsitool.storage.readers import CubeReader
-from hsitool.storage.writers import OutputOptions
+from hsitool.storage.writers import OutputOptions, refuse_inputs
 from hsitool.tasks import spectrum
 from hsitool.tasks.attend_look import MaskSettings, look_at, refuse_settings
 from hsitool.tasks.attend_query import Asked
@@ -129,8 +129,7 @@ def glimpse(
     refuse_glimpses(source, where, settings)
     names = names_of(settings.count, output)
     refuse_folder(folder, names, output.overwrite)
-    inputs = [*source.files, *([where.mask] if where.mask else [])]
-    refuse_inputs([folder / name for name in names], inputs)
+    refuse_inputs((), _inputs(source, where), others=[folder / name for name in names])
     rng, crops = np.random.default_rng(settings.seed), settings.crops(source.info)
     with _places(source, where, settings, folder, rng, budget, progress) as (places, valid):
         centres, logp = around(places.places, settings.sigma, crops, valid, rng)
@@ -140,6 +139,15 @@ def glimpse(
             write_chip(source, one, settings, part, output)
         (part / TABLE).write_text(table(found), "utf-8")
     return found
+
+
+def _inputs(source: CubeReader, where: GlimpseSource) -> list[Path | None]:
+    """All files that are read."""
+    look, asked = where.look, where.asked
+    read = [*source.files, where.mask]
+    if look is not None:
+        read += [look.background, look.model, Path(look.score) if look.is_file else None]
+    return read if asked is None else [*read, asked.region, asked.file]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from hsitool.maths.scene.model import chosen
 from hsitool.maths.spectra.resample import probable_factor
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.regions import Region, open_region
-from hsitool.storage.spectra import read_spectrum
+from hsitool.storage.spectra import file_of, read_spectrum
 from hsitool.storage.wavelengths import warn
 from hsitool.tasks.pixels import Pixels
 from hsitool.tasks.query import at_bands, name_bands
@@ -39,6 +39,11 @@ class Asked:
     scale: float = 1.0
     place: Place | None = None
     region: Path | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """Of the spectrum."""
+        return None if self.spectrum is None else file_of(self.spectrum)
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,9 +126,9 @@ def _marking(region: Region, else_why: str) -> Region:
     return region
 
 
-def strips(tile: Tile) -> Iterator[Tile]:
-    """A tile in rows of a few million pixels."""
-    height = max(1, STRIP_PIXELS // tile.width)
+def strips(tile: Tile, pixels: int = STRIP_PIXELS) -> Iterator[Tile]:
+    """A tile in rows of so many pixels, or one row at a time."""
+    height = max(1, pixels // tile.width)
     for row in range(tile.row, tile.row + tile.height, height):
         yield Tile(row, tile.column, min(height, tile.row + tile.height - row), tile.width)
 

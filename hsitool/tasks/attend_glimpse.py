@@ -164,7 +164,7 @@ def _places(
 
     def of(found: AttentionMap) -> Places:
         if settings.best:
-            return best_places(found, settings, folder, budget)
+            return best_places(found, settings)
         return drawn_places(found, settings, rng)
 
     with ExitStack() as stack:

@@ -11,20 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
-from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
 from hsitool.maths.attention.around import Valid
-from hsitool.maths.attention.boxes import best_boxes, box_sums
+from hsitool.maths.attention.boxes import best_boxes
 from hsitool.maths.attention.crops import Crops, Edge, Place
 from hsitool.maths.attention.draws import draw
 from hsitool.maths.attention.glimpses import masked_weights
 from hsitool.storage.regions import strips
-from hsitool.tasks.attend_frame import image_room
 from hsitool.tasks.attend_look import Look
 from hsitool.tasks.attend_scores import scores_of_file
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+
+PIECE = 2**19
+"""Pixels whose weights are drawn from at a time."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class AttentionMap:
 
     def strips(self) -> Iterator[tuple[Tile, Floats]]:
         """The weights of all pixels in some rows at a time, from the first row on."""
-        return ((strip, self.weights(strip)) for strip in strips(self.info.whole))
+        return ((strip, self.weights(strip)) for strip in strips(self.info.whole, PIECE))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,29 +164,28 @@ def _room(crops: Crops) -> str:
     )
 
 
-def best_places(
-    found: AttentionMap, settings: GlimpseSettings, target: Path, budget: Budget
-) -> Places:
+def best_places(found: AttentionMap, settings: GlimpseSettings) -> Places:
     """The centres of the boxes that hold most weight and do not overlap.
 
     Raises:
         DataError: a weight is negative, or there are too few such boxes.
     """
-    crops, shape = settings.crops(found.info), (found.info.rows, found.info.columns)
-    with (
-        image_room(target, shape, np.float64, budget) as (weights, left),
-        image_room(target, shape, np.float64, left) as (sums, _),
-    ):
-        total = 0.0
-        for strip, part in found.strips():
-            if not (np.isnan(part) | ((part >= 0) & (part < np.inf))).all():
-                raise DataError(f"{found.name}: holds numbers below 0: weights are 0 or more")
-            weights[strip.slices] = part
-            total += float(np.nansum(part))
-        box_sums(weights, *settings.size, sums)
-        try:
-            boxes = best_boxes(sums, weights, crops.centres, settings.size, settings.count)
-        except DataError as error:
-            raise DataError(f"{found.name}: {error}{_room(crops)}") from None
-    places = [place for place, _ in boxes]
-    return Places(places, np.zeros(len(places)), tuple(held / total for _, held in boxes))
+    crops, columns = settings.crops(found.info), found.info.columns
+    total = sum(float(np.nansum(_checked(weights, found))) for _, weights in found.strips())
+
+    def rows(first: int, last: int) -> Floats:
+        return found.weights(Tile(first, 0, last - first, columns))
+
+    shape = found.info.rows, columns
+    try:
+        boxes = best_boxes(rows, crops.centres, shape, settings.size, settings.count)
+    except DataError as error:
+        raise DataError(f"{found.name}: {error}{_room(crops)}") from None
+    places = [(box.row, box.column) for box in boxes]
+    return Places(places, np.zeros(len(places)), tuple(box.held / total for box in boxes))
+
+
+def _checked(weights: Floats, found: AttentionMap) -> Floats:
+    if not (np.isnan(weights) | ((weights >= 0) & (weights < np.inf))).all():
+        raise DataError(f"{found.name}: holds numbers below 0: weights are 0 or more")
+    return weights

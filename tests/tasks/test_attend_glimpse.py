@@ -128,6 +128,21 @@ def test_nothing_that_the_cube_says_is_lost(reference: str, tmp_path: Path) -> N
     np.testing.assert_array_equal(pixels(chip), source.array[:, top : top + 4, left : left + 5])
 
 
+def test_many_bands_of_which_bad_ones_may_miss_data(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    array = rng.integers(0, 999, (150, 20, 20)).astype(np.int16)
+    array[7, 9, 9], array[3] = -1, -1
+    bbl = [int(band != 7) for band in range(150)]
+    path = cubes.write_geotiff(tmp_path / "wide.tif", array, nodata=-1, bbl=bbl)
+    done("attend", "glimpse", path, "--at", "9,9", "--size", 5, "-o", tmp_path / "c", "-q")
+    np.testing.assert_array_equal(pixels(chips(tmp_path / "c")[0]), array[:, 7:12, 7:12])
+    array[8, 9, 9] = -1
+    path = cubes.write_geotiff(tmp_path / "holed.tif", array, nodata=-1, bbl=bbl)
+    answer = run("attend", "glimpse", path, "--at", "9,9", "--size", 5, "-o", tmp_path / "d", "-q")
+    assert answer.code == 3 and "row 9, column 9 has no data" in answer.err
+
+
 def test_envi(tmp_path: Path) -> None:
     source = cubes.rich_envi(tmp_path / "rich", byte_order=1)
     out = tmp_path / "c"

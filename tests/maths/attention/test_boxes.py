@@ -82,3 +82,11 @@ def test_too_few_boxes() -> None:
     weights[4, 4] = 1
     with pytest.raises(DataError, match="of 2 boxes of 3 x 3 pixels that lie apart only 1 hold"):
         chosen(weights, (range(20), range(20)), (3, 3), 2)
+
+
+def test_a_pixel_without_data_has_no_box() -> None:
+    weights = np.zeros((20, 20))
+    weights[8:11, 8:11] = 1.0
+    weights[9, 9] = np.nan
+    ((place, held),) = chosen(weights, (range(20), range(20)), (3, 3), 1)
+    assert place != (9, 9) and held == 5  # of the 8 around it

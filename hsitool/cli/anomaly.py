@@ -100,7 +100,7 @@ def anomaly(
     The scores are squared distances; those of a Gaussian scene would follow a chi-square
     distribution, real ones do not: choose anomalies by --top.
     """
-    from hsitool.storage.writers import output_paths
+    from hsitool.storage.writers import output_paths, refuse_inputs
     from hsitool.tasks import anomaly as task
     from hsitool.tasks.anomaly_report import score_report, write_mask
 
@@ -109,6 +109,7 @@ def anomaly(
     options = output_of(form, compress, creation, overwrite, budget)
     path = target_of(output, cube, "anomaly", form)
     masks = [] if hard is None else [hard]
+    refuse_inputs([path, *masks], [cube, data, wavelengths, model, background], options)
     share = _top(top or DEFAULT_TOP) if top or hard else None
     settings = task.AnomalySettings(
         shrink_of(shrink or "noise"),

@@ -29,6 +29,7 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
+    factor_of,
     note,
     open_source,
     output_of,
@@ -186,7 +187,7 @@ def bands(
                 source,
                 target,
                 settings,
-                target_scale=target_scale,
+                target_scale=factor_of(target_scale, "--target-scale"),
                 budget=budget,
                 progress=progress,
             )
@@ -221,7 +222,7 @@ def _check(
     """Refuse before the work what could not be carried out or written after it."""
     from hsitool.drawing import check_plot
     from hsitool.storage.atomic import refuse_existing
-    from hsitool.storage.spectra import file_of
+    from hsitool.storage.spectra import file_and_name
     from hsitool.storage.writers import refuse_inputs, refuse_twins
     from hsitool.tasks.band_choice import refuse_band_settings
     from hsitool.tasks.score_maps import refuse_outputs
@@ -233,7 +234,7 @@ def _check(
     refuse_outputs(outputs.rasters, options)
     refuse_existing(outputs.others, options.overwrite)
     read = [*source.files, settings.background, settings.model]
-    read += [Path(text) for text in (settings.score, target and file_of(target)) if text]
+    read += [Path(text) for text in (settings.score, target and file_and_name(target)[0]) if text]
     refuse_inputs(outputs.rasters, read, options, outputs.others)
     if outputs.plot is not None:
         check_plot(outputs.plot, options.overwrite)

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from hsitool.tasks.attend_look import Look, MaskSettings
     from hsitool.tasks.attend_mask import MaskOutputs
     from hsitool.tasks.attend_query import Asked
+    from hsitool.tasks.attend_track import Stage
 
 
 class RequireName(StrEnum):
@@ -178,6 +179,7 @@ def mask(
     holds weights over the largest one. The material need not be there: the angle of the most
     similar pixel is always told, and beyond --max-angle a warning is.
     """
+    from hsitool.storage.spectra import file_and_name
     from hsitool.tasks import attend_report as reports
     from hsitool.tasks.attend_look import MaskSettings, refuse_settings
     from hsitool.tasks.attend_mask import MaskOutputs
@@ -203,7 +205,10 @@ def mask(
     share = _share(hard, mass, top)
     wanted = MaskOutputs(target, masked, score_out, spectrum, hard, share, top, overlay)
     named = [wanted.named_after(cube) if carry else wanted for cube in cubes]
-    _check_outputs(named, options)
+    asked_file = None if query is None else file_and_name(query)[0]
+    raster = Path(score) if settings.is_file else None
+    inputs = [*cubes, data, wavelengths, asked_file, roi, background, model, raster]
+    _check_outputs(named, options, inputs)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(c, data, wavelengths)) for c in cubes]
         asked = asked_of(sources[0], query, query_scale, roi, at, xy)
@@ -220,18 +225,27 @@ def mask(
                 note(line, quiet)
 
         way = _carry_out(sources, settings, asked, target, use, budget, progress, carry)
+        for turn in way:
+            note(reports.turn_line(turn), quiet)
     if as_json:
-        typer.echo(json.dumps({"frames": found, "track": way} if carry else found[0]))
+        typer.echo(
+            json.dumps({"frames": found, "track": reports.stages(way)} if carry else found[0])
+        )
     else:
-        for outputs in named:
-            for path in outputs.rasters:
-                written(path, options)
-            for path in outputs.others:
-                typer.echo(path)
+        _list_outputs(named, options)
     absent = [frame["cube"] for frame in found if frame["present"] is False]
     if require is not None and absent:
         note(f"--require present: the query may be absent from {', '.join(absent)}", False)
         raise typer.Exit(1)
+
+
+def _list_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:
+    """Tell standard output what was written."""
+    for outputs in named:
+        for path in outputs.rasters:
+            written(path, options)
+        for path in outputs.others:
+            typer.echo(path)
 
 
 def _carry_out(
@@ -243,10 +257,9 @@ def _carry_out(
     budget: Any,
     progress: Any,
     carry: bool,
-) -> list[dict[str, Any]]:
+) -> list[Stage]:
     """Look at one cube, or at several one after the other; the way of a query that is carried."""
     from hsitool.tasks.attend_look import look_at
-    from hsitool.tasks.attend_report import stages
     from hsitool.tasks.attend_track import track
 
     options: dict[str, Any] = {"budget": budget, "progress": progress}
@@ -256,7 +269,7 @@ def _carry_out(
         return []
     if asked is None:
         raise UsageError("--track carries a query: give --query, --at, --xy or --roi")
-    return stages(track(sources, settings, asked, target, use, **options))
+    return track(sources, settings, asked, target, use, **options)
 
 
 def _share(hard: Path | None, mass: float | None, top: int | None) -> float | None:
@@ -270,16 +283,19 @@ def _share(hard: Path | None, mass: float | None, top: int | None) -> float | No
     return None if top is not None else (mass or 0.9)
 
 
-def _check_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:
-    """Refuse before the work what could not be written after it."""
+def _check_outputs(
+    named: list[MaskOutputs], options: OutputOptions, inputs: list[Path | None]
+) -> None:
+    """Refuse before the work what could not be written after it, or would replace an input."""
     from hsitool.drawing import check_plot
     from hsitool.storage.atomic import refuse_existing
-    from hsitool.storage.writers import refuse_twins
+    from hsitool.storage.writers import refuse_inputs, refuse_twins
     from hsitool.tasks.score_maps import refuse_outputs
 
     rasters = [path for outputs in named for path in outputs.rasters]
     others = [path for outputs in named for path in outputs.others]
     refuse_twins(rasters, options, others)
+    refuse_inputs(rasters, inputs, options, others)
     refuse_outputs(rasters, options)
     refuse_existing(others, options.overwrite)
     for outputs in named:

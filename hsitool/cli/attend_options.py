@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsitool.cli.options import numbers
+from hsitool.cli.options import factor_of, numbers
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def asked_of(
     if scale != 1 and query is None:
         raise UsageError("--query-scale goes with --query")
     if query is not None:
-        return Asked(spectrum=query, scale=scale)
+        return Asked(spectrum=query, scale=factor_of(scale, "--query-scale"))
     if at is not None:
         row, column = numbers(at, 2, "--at", "ROW,COL")
         return Asked(place=places.at(source.info, row, column))

@@ -29,6 +29,7 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
+    factor_of,
     note,
     open_source,
     output_of,
@@ -61,6 +62,10 @@ def detect(
             help="Spectrum to look for: a table, a library, an ASD file; may be given again.",
         ),
     ],
+    target_scale: Annotated[
+        float,
+        typer.Option("--target-scale", metavar="N", help="Factor for the spectra of --target."),
+    ] = 1.0,
     method: Annotated[
         MethodName,
         typer.Option(help="Signed whitened cosine, matched filter, angle or divergence."),
@@ -86,7 +91,8 @@ def detect(
     In every method more is more alike. ace and mf are relative to the scene model, which is fitted
     to the cube unless --model gives one.
     """
-    from hsitool.storage.spectra import read_spectrum
+    from hsitool.storage.spectra import file_and_name, read_spectrum
+    from hsitool.storage.writers import refuse_inputs
     from hsitool.tasks import detect as task
 
     if model is not None and background is not None:
@@ -96,8 +102,15 @@ def detect(
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     path = target_of(output, cube, "detect", form)
+    files = [file_and_name(text)[0] for text in targets]
+    refuse_inputs([path], [cube, data, wavelengths, model, background, *files], options)
     settings = task.DetectSettings(
-        method.value, None if shrink is None else shrink_of(shrink), bands, model, background
+        method.value,
+        None if shrink is None else shrink_of(shrink),
+        factor_of(target_scale, "--target-scale"),
+        bands,
+        model,
+        background,
     )
     spectra = [read_spectrum(text) for text in targets]
     with (

@@ -217,6 +217,17 @@ def shrink_of(text: str) -> Shrink:
     raise UsageError(f"--shrink '{text}' is none of noise, noise=K (K above 0), oas and none")
 
 
+def factor_of(number: float, option: str) -> float:
+    """A factor for spectra.
+
+    Raises:
+        UsageError: not above 0.
+    """
+    if not 0 < number < math.inf:
+        raise UsageError(f"{option} {number:g} is no factor: give a number above 0")
+    return number
+
+
 def _number(text: str) -> float:
     try:
         return float(text)

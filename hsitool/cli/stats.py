@@ -52,10 +52,12 @@ def stats(
     One model serves detect and anomaly (--model). Without -o, only the report is printed.
     """
     from hsitool.storage.atomic import refuse_existing
+    from hsitool.storage.writers import refuse_inputs
     from hsitool.tasks import stats as task
 
     budget = budget_of(max_memory, threads)
     if output is not None:
+        refuse_inputs((), [*cubes, background], others=[output])
         refuse_existing([output], overwrite)
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(cube, None, None)) for cube in cubes]

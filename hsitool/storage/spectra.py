@@ -52,7 +52,7 @@ def read_spectrum(text: str) -> Spectrum:
     Raises:
         DataError: it cannot be read, or holds several spectra and none of that name.
     """
-    path, name = _named(text)
+    path, name = file_and_name(text)
     start = _start(path)
     if start[:3].lower() in ASD_MARKS:
         return _of_asd(path)
@@ -67,17 +67,12 @@ def read_spectrum(text: str) -> Spectrum:
 TABLES = (".csv", ".tsv", ".txt")
 
 
-def file_of(text: str) -> Path:
-    """The file of `FILE` or `FILE:NAME`.
+def file_and_name(text: str) -> tuple[Path, str | None]:
+    """The file of `FILE` or `FILE:NAME`, and the name; either may hold colons of its own.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no such file.
     """
-    return _named(text)[0]
-
-
-def _named(text: str) -> tuple[Path, str | None]:
-    """The file, and the name behind its colon; either may hold colons of its own."""
     if Path(text).is_file():
         return Path(text), None
     ends = (i for i, mark in enumerate(text) if mark == ":")

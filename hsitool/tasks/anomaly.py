@@ -121,9 +121,9 @@ def _refuse(info: CubeInfo, settings: AnomalySettings) -> None:
     if settings.window is not None:
         _refuse_window(info, settings.window, settings.rank, settings.shrink)
     if settings.causal is not None and not 0 < settings.causal < info.rows:
-        raise UsageError(
-            f"--causal {settings.causal}: the cube has {info.rows} lines: give 1 to {info.rows - 1}"
-        )
+        fits = f": give 1 to {info.rows - 1}" if info.rows > 1 else ", and none before it"
+        lines = "lines" if info.rows > 1 else "line"
+        raise UsageError(f"--causal {settings.causal}: the cube has {info.rows} {lines}{fits}")
 
 
 def _refuse_window(info: CubeInfo, window: tuple[int, int], rank: int, shrink: Shrink) -> None:

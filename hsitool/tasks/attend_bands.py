@@ -16,7 +16,6 @@ from hsitool.maths.attention.pick_bands import Picks, agreement, far_apart, pick
 from hsitool.maths.scene.model import SceneModel, Shrink
 from hsitool.maths.spectra.resample import local_steps
 from hsitool.storage.readers import CubeReader
-from hsitool.tasks.attend_query import warn_of_scale
 from hsitool.tasks.band_choice import (
     DEFAULT_PICKS,
     BandChoice,
@@ -27,6 +26,7 @@ from hsitool.tasks.band_choice import (
 from hsitool.tasks.band_target import find_target
 from hsitool.tasks.band_weights import weighed_bands
 from hsitool.tasks.pixels import Pixels, used_bands
+from hsitool.tasks.query import warn_of_scale
 from hsitool.tasks.stats import fit_scene, stored_model
 
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ def choose_bands(
     else:
         model = fit_scene(pixels, settings.background, budget, progress)
     if found is not None:
-        warn_of_scale(found.query, model.mean, "--target-scale")
+        warn_of_scale(found.query.name, found.query.values, model.mean, "--target-scale")
     std = np.sqrt(np.maximum(model.covariance.diagonal(), 0.0))
     empty = BandChoice(source, bands, found, model.mean, std, (), np.zeros(len(bands)))
     if settings.way == "pick":

@@ -24,7 +24,7 @@ from hsitool.storage.readers import CubeReader
 from hsitool.storage.regions import open_region, strips
 from hsitool.storage.wavelengths import warn
 from hsitool.tasks.attend_frame import Frame, Seen, open_frame
-from hsitool.tasks.attend_query import Asked, Query, find_query, warn_of_scale
+from hsitool.tasks.attend_query import Asked, Query, find_query
 from hsitool.tasks.attend_scores import (
     ALONE,
     MATCHING,
@@ -36,6 +36,7 @@ from hsitool.tasks.attend_scores import (
     scores_of_file,
 )
 from hsitool.tasks.pixels import used_bands
+from hsitool.tasks.query import warn_of_scale
 from hsitool.tasks.ridge import shrinks_of
 from hsitool.tasks.stats import fit_scene, model_of
 
@@ -149,6 +150,12 @@ def refuse_settings(settings: MaskSettings, asked: Asked | None) -> None:
         raise UsageError(
             f"--steps goes with --score ace or mf: others lose it, as {settings.score}"
         )
+    for option, angle in (
+        ("--max-angle", settings.max_angle_deg),
+        ("--max-drift", settings.max_drift_deg),
+    ):
+        if not angle >= 0:  # NaN, too
+            raise UsageError(f"{option} {angle:g} is no angle: give degrees, from 0 on")
     if settings.model is not None and settings.background is not None:
         raise UsageError("--model and --background both say what the background is: give one")
 
@@ -332,12 +339,15 @@ def _warn(look: Look) -> None:
     if look.attention.note:
         warn(f"{path}: {look.attention.note}")
     if look.query is not None:
-        warn_of_scale(look.query, look.seen.mean)
+        warn_of_scale(look.query.name, look.query.values, look.seen.mean, "--query-scale")
     if look.present is False:
-        warn(
-            f"{path}: the query may be absent: the pixel most like it is {angle:.1f} degrees away, "
-            f"more than --max-angle {look.max_angle_deg:g}"
+        told = (
+            "no other pixel has an angle to it"
+            if math.isinf(angle)
+            else f"the pixel most like it is {angle:.1f} degrees away, more than --max-angle "
+            f"{look.max_angle_deg:g}"
         )
+        warn(f"{path}: the query may be absent: {told}")
 
 
 def _mass_in(frame: Frame, attention: Attention, region: Path | None) -> float | None:

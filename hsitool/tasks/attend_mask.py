@@ -19,6 +19,7 @@ from hsitool.storage.computed import ComputedImage
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.texts import text_file
+from hsitool.storage.wavelengths import warn
 from hsitool.storage.writers import CubeWriter, OutputOptions, create_cube
 from hsitool.tasks.attend_look import Look, MaskSettings
 from hsitool.tasks.attend_report import spectrum_table
@@ -153,6 +154,9 @@ def _hard(look: Look, outputs: MaskOutputs) -> Callable[[Tile], Samples]:
     scores = look.frame.scores
     top = heaviest(scores, look.attention, mass=outputs.hard_mass, count=outputs.hard_count)
     last = _last_tie(scores, top)
+    if outputs.hard_count is not None and top.count < outputs.hard_count:
+        few = "has" if top.count == 1 else "have"
+        warn(f"{outputs.hard}: only {top.count} of {outputs.hard_count} pixels {few} any weight")
 
     def hard(tile: Tile) -> Samples:
         part = scores[_inside(tile)]

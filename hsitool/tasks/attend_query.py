@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError
 from hsitool.maths.scene.model import chosen
-from hsitool.maths.spectra.resample import probable_factor
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.regions import Region, open_region
-from hsitool.storage.spectra import file_of, read_spectrum
+from hsitool.storage.spectra import file_and_name, read_spectrum
 from hsitool.storage.wavelengths import warn
 from hsitool.tasks.pixels import Pixels
-from hsitool.tasks.query import at_bands, name_bands
+from hsitool.tasks.query import at_bands, name_bands, refuse_nothing
 from hsitool.tasks.spectrum import Place, spectra
 
 Floats = NDArray[np.float64]
@@ -43,7 +42,7 @@ class Asked:
     @property
     def file(self) -> Path | None:
         """Of the spectrum."""
-        return None if self.spectrum is None else file_of(self.spectrum)
+        return None if self.spectrum is None else file_and_name(self.spectrum)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,9 @@ def find_query(source: CubeReader, asked: Asked, used: Sequence[int]) -> Query:
         return _of_place(source, asked.place, used)
     if asked.region is not None:
         with open_region(asked.region, source.info) as region:
-            return Query(asked.region.name, region_mean(source, region, used), list(used))
+            mean = region_mean(source, region, used)
+        refuse_nothing(asked.region.name, mean)
+        return Query(asked.region.name, mean, list(used))
     assert asked.spectrum is not None
     spectrum = read_spectrum(asked.spectrum)
     values = asked.scale * at_bands(spectrum, source.info, used)
@@ -95,6 +96,7 @@ def _of_place(source: CubeReader, place: Place, used: Sequence[int]) -> Query:
             f"{source.path}: the pixel at row {place.row}, column {place.column} has no data in "
             f"{name_bands(lacking, source.info)}: name another"
         )
+    refuse_nothing(place.name, values)
     return Query(place.name, values, list(used), (place.row, place.column))
 
 
@@ -134,17 +136,6 @@ def region_spectra(
 def nothing_there(region: Region) -> DataError:
     """Why a region has no mean."""
     return DataError(f"{region.path}: none of its {region.pixels} pixels has data in all bands")
-
-
-def warn_of_scale(query: Query, mean: Floats, option: str = "--query-scale") -> None:
-    """Say where the query and the mean of the cube are probably not in one unit."""
-    factor = probable_factor(query.values, mean)
-    if factor is not None:
-        warn(
-            f"query '{query.name}' is about {1 / factor:g} of the cube's mean: is one in "
-            f"reflectance and the other stored as whole numbers? {option} {factor:g} brings them "
-            "together"
-        )
 
 
 def _strips(bounds: Tile, info: CubeInfo) -> Iterator[Tile]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hsitool.maths.attention.recurrence import Stage
+from hsitool.maths.attention.recurrence import SETTLED, Stage
+from hsitool.tasks.attend_frame import Seen
 from hsitool.tasks.attend_look import Look, MaskSettings
 
 
@@ -82,6 +83,13 @@ def spectrum_table(look: Look) -> str:
     return text.getvalue()
 
 
+def _nearest(name: str, seen: Seen) -> str:
+    if math.isinf(seen.angle_deg):
+        return f"all pixels that '{name}' could be like are 0"
+    row, column = seen.place
+    return f"most like '{name}' is row {row}, column {column}, {seen.angle_deg:.2g} degrees away"
+
+
 def lines(look: Look) -> list[str]:
     """For people."""
     attention, seen, n90 = look.attention, look.seen, look.n90
@@ -91,11 +99,7 @@ def lines(look: Look) -> list[str]:
         f"{100 * look.background_mass:.3g} % is background"
     ]
     if look.query is not None:
-        row, column = seen.place
-        found.append(
-            f"best score {attention.top:.4g}; most like '{look.query.name}' is row {row}, column "
-            f"{column}, {seen.angle_deg:.2g} degrees away"
-        )
+        found.append(f"best score {attention.top:.4g}; {_nearest(look.query.name, seen)}")
     error = look.context.error
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = error * math.sqrt(attention.ess) / look.context.sd
@@ -104,4 +108,16 @@ def lines(look: Look) -> list[str]:
             f"standard error of the attended spectrum: {np.median(known):.2g} times sd/sqrt(ESS) "
             f"in the median band, from {look.context.blocks} blocks"
         )
+    found += map(turn_line, look.stages)
+    if look.stages and look.stages[-1].change >= SETTLED:
+        found.append(f"the query still moves after {len(look.stages)} of these: see --steps")
     return found
+
+
+def turn_line(stage: Stage) -> str:
+    """One turn of a recurrence, for people."""
+    held = "" if stage.held is None else f"; it is not carried on, since {stage.held}"
+    return (
+        f"{stage.name}: {stage.ess:.4g} pixels, query {stage.drift_deg:.2g} degrees from the first "
+        f"one, changed by {100 * stage.change:.2g} %{held}"
+    )

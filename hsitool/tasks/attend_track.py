@@ -17,6 +17,8 @@ from hsitool.storage.readers import CubeReader
 from hsitool.tasks.attend_look import Look, MaskSettings, look_at
 from hsitool.tasks.attend_query import Asked
 
+__all__ = ["Stage", "track"]
+
 Use = Callable[[int, Look], None]
 """What to do with the look at each cube, by its number, while its scores are there."""
 

@@ -20,7 +20,7 @@ from hsitool.storage.spectra import Spectrum
 from hsitool.storage.wavelengths import warn
 from hsitool.storage.writers import OutputOptions
 from hsitool.tasks.pixels import Pixels, used_bands
-from hsitool.tasks.query import at_bands, name_bands
+from hsitool.tasks.query import at_bands, name_bands, warn_of_scale
 from hsitool.tasks.ridge import shrinks_of
 from hsitool.tasks.score_maps import refuse_outputs, score_info, write_scores
 from hsitool.tasks.stats import fit_scene, stored_model
@@ -32,11 +32,13 @@ Floats = NDArray[np.float64]
 class DetectSettings:
     """What to score: `shrink` None chooses the ridge by the target.
 
-    `bands` is text as `find_bands` reads it; `model` and `background` are files.
+    `bands` is text as `find_bands` reads it; `model` and `background` are files. Targets are
+    multiplied by `target_scale`.
     """
 
     method: Method = "ace"
     shrink: Shrink | None = None
+    target_scale: float = 1.0
     bands: str | None = None
     model: Path | None = None
     background: Path | None = None
@@ -79,6 +81,7 @@ def detect(
     )
     used = used_bands(source, settings.bands, budget) if stored is None else stored.blocks[0].bands
     bands, wanted = _covered(source, targets, used)
+    wanted *= settings.target_scale
     pixels = Pixels([source], [bands])
     if settings.method in PLAIN:
         model = None
@@ -86,6 +89,9 @@ def detect(
         model = stored.of_cube(0, bands)
     else:
         model = fit_scene(pixels, settings.background, budget, progress)
+    if model is not None:
+        for target, values in zip(targets, wanted.T, strict=True):
+            warn_of_scale(target.name, values, model.mean, "--target-scale")
     shrinks = _shrinks(pixels, wanted, model, settings, budget)
     found = [Detection(target.name, *how) for target, how in zip(targets, shrinks, strict=True)]
     names = [f"{settings.method} {target.name}" for target in targets]
@@ -151,6 +157,7 @@ def _said(settings: DetectSettings, detections: Sequence[Detection]) -> dict[str
     return {
         "method": settings.method,
         "target": ", ".join(detection.target for detection in detections),
+        "target_scale": None if settings.target_scale == 1 else str(settings.target_scale),
         "model": fitted if settings.model is None else settings.model.name,
         "background": None if settings.background is None else settings.background.name,
         "shrink": ", ".join(shrinks) or None,

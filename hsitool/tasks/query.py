@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo
 from hsitool.errors import DataError
-from hsitool.maths.spectra.resample import resample, same_centres
+from hsitool.maths.scene.model import LARGEST
+from hsitool.maths.spectra.resample import probable_factor, resample, same_centres
 from hsitool.storage.spectra import Spectrum
+from hsitool.storage.wavelengths import warn
 
 Floats = NDArray[np.float64]
 
@@ -22,8 +24,36 @@ def at_bands(spectrum: Spectrum, info: CubeInfo, used: Sequence[int]) -> Floats:
     where the centres are the same or one has none: then all bands `used` (from 0) have to be there.
 
     Raises:
-        DataError: of another sensor without wavelengths, a missing sample, or no band is covered.
+        DataError: of another sensor without wavelengths, a missing or endless sample, no band is
+            covered, or it is 0 in all of them.
     """
+    _refuse_rubbish(spectrum)
+    values = _matched(spectrum, info, used)
+    refuse_nothing(spectrum.name, values[list(used)])
+    return values
+
+
+def _refuse_rubbish(spectrum: Spectrum) -> None:
+    beyond = np.flatnonzero(np.abs(spectrum.values) >= LARGEST)  # NaN is none of these
+    if beyond.size:
+        number = int(beyond[0])
+        raise DataError(
+            f"query '{spectrum.name}': {spectrum.values[number]:g} in sample {number + 1} is no "
+            "measurement: leave it empty"
+        )
+
+
+def refuse_nothing(name: str, values: Floats) -> None:
+    """Refuse a query of zeros, which has no angle to anything; missing samples do not count.
+
+    Raises:
+        DataError: naming it.
+    """
+    if not np.nan_to_num(values).any():
+        raise DataError(f"query '{name}': is 0 in all bands that it covers: name another")
+
+
+def _matched(spectrum: Spectrum, info: CubeInfo, used: Sequence[int]) -> Floats:
     own, centres = spectrum.wavelength_nm, info.wavelength_nm
     if own is None or centres is None or same_centres(own, centres):
         matched = own is not None and centres is not None
@@ -37,6 +67,16 @@ def at_bands(spectrum: Spectrum, info: CubeInfo, used: Sequence[int]) -> Floats:
             "wavelengths of both in the right unit?"
         )
     return values
+
+
+def warn_of_scale(name: str, values: Floats, mean: Floats, option: str) -> None:
+    """Tell of a factor that is probably missing between a query and the mean of a cube."""
+    factor = probable_factor(values, mean)
+    if factor is not None:
+        warn(
+            f"query '{name}' is about {1 / factor:g} times the cube's mean: is one in reflectance "
+            f"and the other stored as whole numbers? {option} {factor:g} brings them together"
+        )
 
 
 def _refuse_missing(name: str, values: Floats, info: CubeInfo, used: Sequence[int]) -> None:

@@ -53,6 +53,11 @@ def polygon(path: Path, *corners: tuple[float, float]) -> Path:
         (["--query", "SHORT"], 3, "has 4 bands, the cube 6, and the query no wavelengths"),
         (["--query", "HOLED"], 3, "query 'leaf': has no value in band 3"),
         (["--query", "FAR"], 3, "covers no band of the cube"),
+        (["--query", "ZERO"], 3, "query 'leaf': is 0 in all bands that it covers"),
+        (["--query", "ZERO", "--query-scale", "nan"], 2, "--query-scale nan is no factor"),
+        (["--query", "ZERO", "--query-scale", "-2"], 2, "--query-scale -2 is no factor"),
+        (["--at", "1,2", "--max-angle", "nan"], 2, "--max-angle nan is no angle"),
+        (["--at", "1,2", "--max-drift", "nan", "--steps", "2"], 2, "--max-drift nan is no angle"),
         (["--roi", "OUTSIDE"], 3, "lies outside the cube of 20 rows and 30 columns"),
         (["--roi", "OTHER"], 3, "is of another grid: 20 x 29 pixels, and the cube has 20 x 30"),
         (["--at", "1,2", "--background", "OTHER"], 3, "is of another grid"),
@@ -85,6 +90,7 @@ def test_refusals(
         "SHORT": table(Path("short.csv"), [1, 2, 3, 4]),
         "HOLED": table(Path("holed.csv"), [1, 2, "", 4, 5, 6], "wavelength_nm"),
         "FAR": Path("far.csv"),
+        "ZERO": table(Path("zero.csv"), [0] * BANDS),
         "OUTSIDE": polygon(Path("outside.json"), (90, 1), (99, 1), (99, 9)),
         "OTHER": Path("other.tif"),
     }
@@ -192,7 +198,7 @@ def test_fewer_pixels_than_bands(tmp_path: Path, rng: np.random.Generator) -> No
 def test_a_probable_factor_is_told(cube: Path, rng: np.random.Generator) -> None:
     query = table(cube.with_name("q.csv"), (rng.normal(100, 5, BANDS) / 10_000).tolist())
     asked = ("attend", "mask", cube, "--query", query, "-o", cube.with_name("m.tif"), "--overwrite")
-    assert "about 0.0001 of the cube's mean" in done(*asked).err
+    assert "about 0.0001 times the cube's mean" in done(*asked).err
     assert "--query-scale 10000 brings them together" in done(*asked).err
     assert "query-scale" not in done(*asked, "--query-scale", 10_000).err
 
@@ -224,3 +230,27 @@ def test_other_sensors_frames_are_refused(cube: Path, rng: np.random.Generator) 
     )
     assert answer.code == 3 and "has other bands than the first cube" in answer.err
     assert {path.name for path in cube.parent.iterdir()} == {"cube.tif", "other.tif"}
+
+
+def test_a_temperature_near_0_takes_the_best_pixel(cube: Path) -> None:
+    for norm in ("sparsemax", "softmax", "entmax15"):
+        answer = ask(cube, "--at", "5,6", "--norm", norm, "--temperature", "1e-300", "--overwrite")
+        assert answer.code == 0, answer.err
+        assert answer.err == ""
+        assert answer.json()["ess"] == 1
+
+
+def test_pixels_without_a_direction(tmp_path: Path) -> None:
+    """Where all pixels but the query are 0, no angle is made up."""
+    array = np.zeros((BANDS, ROWS, COLUMNS), np.float32)
+    array[:, 3, 4] = np.arange(BANDS) + 1
+    path = tmp_path / "c.tif"
+    cubes.write_geotiff(path, array)
+    words = ("--shrink", "oas", "-o", tmp_path / "m.tif")
+    answer = run("attend", "mask", path, "--at", "3,4", *words)
+    assert answer.code == 0, answer.err
+    assert "absent: no other pixel has an angle to it" in answer.err
+    assert "all pixels that 'r3_c4' could be like are 0" in answer.err
+    assert "inf" not in answer.err
+    answer = run("attend", "mask", path, "--at", "0,0", *words, "--overwrite")
+    assert answer.code == 3 and "query 'r0_c0': is 0 in all bands" in answer.err

@@ -198,7 +198,7 @@ def test_envi_in_and_out(form: str, folder: Path, scene: Any) -> None:
         (["--top", "0.5"], 2, "neither a share"),
         (["--top", "x"], 2, "neither a share"),
         (["--hard", "cube_anomaly.tif"], 2, "two outputs"),
-        (["--hard", "cube.tif"], 2, "exists"),
+        (["--hard", "cube.tif"], 2, "is an input"),
         (["--model", "missing.npz"], 3, "cannot be read"),
     ],
 )
@@ -241,3 +241,15 @@ def test_no_output_without_any_score(folder: Path, scene: Any) -> None:
     answer = run("anomaly", write(scene), "--causal", 10)
     assert answer.code == 3 and "can be scored" in answer.err
     assert not Path("cube_anomaly.tif").exists()
+
+
+def test_a_scene_of_one_spectrum(folder: Path, scene: Any) -> None:
+    scene[:] = scene[:, :1, :1]
+    cube = write(scene)
+    for words in ([], ["--shrink", "none"], ["--shrink", "oas"], ["--window", "3,9"]):
+        answer = run("anomaly", cube, *words)
+        assert (answer.code, answer.err.count("\n")) == (3, 1), answer.err
+        assert "pixels are the same" in answer.err
+    line = cubes.write_geotiff(Path("line.tif"), scene[:, :1])
+    answer = run("anomaly", line, "--causal", "1")
+    assert answer.code == 2 and "the cube has 1 line, and none before it" in answer.err

@@ -295,15 +295,16 @@ def test_the_hard_mask_holds_the_heaviest(
 ) -> None:
     made = scene(tmp_path, rng)
     query = query_file(tmp_path / "q.csv", made.target)
-    done(
+    said = done(
         *("attend", "mask", made.path, "--query", query, "-o", tmp_path / "m.tif"),
         *("--hard", tmp_path / "h.tif", *how),
-    )
+    ).err
     mask, hard = read(tmp_path / "m.tif"), read(tmp_path / "h.tif")
     np.testing.assert_array_equal(hard == 255, ~made.valid)
     ranked = np.sort(mask[made.valid])[::-1].astype(float)
     if how[:1] == ("--top",):
         count = min(how[1], np.count_nonzero(ranked))
+        assert (f"only {count} of {how[1]} pixels have any weight" in said) == (count < how[1])
     else:
         share = how[1] if how else 0.9
         count = int(np.searchsorted(np.cumsum(ranked) / ranked.sum(), share)) + 1
@@ -390,24 +391,21 @@ def test_a_query_is_made_better_by_what_it_sees(tmp_path: Path, rng: np.random.G
     query = ("--query", query_file(tmp_path / "q.csv", ripple))
     angles = []
     for steps in (1, 8):
-        said = done(
-            "attend",
-            "mask",
-            made.path,
-            *query,
-            "--steps",
-            steps,
-            "--focus",
-            30,
-            "--json",
-            "--overwrite",
-            "-o",
-            tmp_path / "m.tif",
-        ).json()
+        answer = done(
+            *("attend", "mask", made.path, *query, "--steps", steps, "--focus", 30, "--json"),
+            *("--overwrite", "-o", tmp_path / "m.tif"),
+        )
+        said = answer.json()
         found = np.array(said["spectrum"]["attended"])
         q = made.physical[GOOD][:, made.valid & (made.share > 0)].mean(axis=1)
         angles.append(np.arccos(found @ q / np.linalg.norm(found) / np.linalg.norm(q)))
     assert len(said["steps"]) <= 8
+    told = [line for line in answer.err.splitlines() if "degrees from the first one" in line]
+    assert [line.split()[1:3] for line in told] == [
+        ["step", f"{number + 1}:"] for number in range(len(said["steps"]))
+    ]
+    rests = said["steps"][-1]["change"] < 1e-6
+    assert ("the query still moves" in answer.err) == (not rests)
     assert said["steps"][-1]["change"] < said["steps"][0]["change"]
     asked = ripple[GOOD] @ q / np.linalg.norm(ripple[GOOD]) / np.linalg.norm(q)
     assert max(angles) < 0.3 * np.arccos(asked)
@@ -444,23 +442,13 @@ def test_a_query_is_carried_through_frames(tmp_path: Path, rng: np.random.Genera
         )
     out = tmp_path / "m.tif"
     query = query_file(tmp_path / "q.csv", (made.target - 100) * 2)
-    said = done(
-        "attend",
-        "mask",
-        *paths,
-        "--track",
-        "--query",
-        query,
-        "--focus",
-        30,
-        "-o",
-        out,
-        "--max-angle",
-        3,
-        "--json",
-        "--spectrum",
-        tmp_path / "c.csv",
-    ).json()
+    answer = done(
+        *("attend", "mask", *paths, "--track", "--query", query, "--focus", 30, "-o", out),
+        *("--max-angle", 3, "--json", "--spectrum", tmp_path / "c.csv"),
+    )
+    said = answer.json()
+    assert "t2.tif: 30 pixels, query" in answer.err
+    assert answer.err.count("it is not carried on, since the query may be absent") == 1
     assert [stage["name"] for stage in said["track"]] == [path.name for path in paths]
     assert [stage["held"] is None for stage in said["track"]] == [True, True, False, True]
     assert [frame["present"] for frame in said["frames"]] == [True, True, False, True]

@@ -185,7 +185,9 @@ def test_a_background_is_what_scores_are_relative_to(folder: Path, scene: Any) -
         (["-t", "t.csv", "--shrink", "noise=0"], 2, "none of noise, noise=K"),
         (["-t", "t.csv", "--shrink", "noise=nan"], 2, "none of noise, noise=K"),
         (["-t", "t.csv", "--bands", "77"], 2, "band 77 does not exist"),
-        (["-t", "t.csv", "-o", "cube.tif"], 2, "exists"),
+        (["-t", "t.csv", "--target-scale", "0"], 2, "--target-scale 0 is no factor"),
+        (["-t", "t.csv", "--target-scale", "nan"], 2, "--target-scale nan is no factor"),
+        (["-t", "t.csv", "-o", "cube.tif"], 2, "is an input"),
         (["-t", "t.csv", "--background", "other.tif"], 3, "a mask has 1"),
         (["-t", "twin.csv", "--bands", "3,4", "--shrink", "none"], 3, "bands 3 and 4 are depend"),
     ],
@@ -220,3 +222,16 @@ def test_nothing_to_score(folder: Path, scene: Any) -> None:
     assert (answer.code, answer.err.count("\n")) == (3, 1), answer.err
     assert "can be scored" in answer.err
     assert not Path("empty_detect.tif").exists()
+
+
+def test_a_target_in_another_unit_is_told_and_scaled(folder: Path, scene: Any) -> None:
+    cube, target = write("cube.tif", scene), scene[:, 20, 30].astype(float)
+    table("t.csv", {"leaf": target})
+    table("stored.csv", {"leaf": target * 1e4})
+    assert "times" not in done("detect", cube, "-t", "t.csv", "-o", "a.tif").err
+    said = done("detect", cube, "-t", "stored.csv", "-o", "b.tif").err
+    assert "query 'leaf' is about 10000 times the cube's mean" in said
+    assert "--target-scale 0.0001 brings them together" in said
+    scaled = ["--target-scale", "0.0001", "-o", "c.tif"]
+    assert "times" not in done("detect", cube, "-t", "stored.csv", *scaled).err
+    np.testing.assert_allclose(scores("c.tif"), scores("a.tif"), atol=1e-6)

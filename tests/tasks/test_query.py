@@ -44,6 +44,9 @@ def test_without_wavelengths_bands_are_matched_by_number(rng: np.random.Generato
         (BLIND, spectrum(np.ones(10), band=(0,) * 10), "no wavelengths to match them by"),
         (INFO, spectrum(np.ones(50), np.arange(1000, 1050)), "1000 to 1049 nm covers no band"),
         (INFO, spectrum([*np.ones(6), np.nan, 1, 1, 1], CENTRES), r"band 7 \(430 nm\)"),
+        (INFO, spectrum([*np.ones(6), np.inf, 1, 1, 1], CENTRES), "inf in sample 7 is no measur"),
+        (INFO, spectrum([*np.ones(59), -1e308], np.arange(400, 460)), "-1e.308 in sample 60 is no"),
+        (BLIND, spectrum(np.zeros(10)), "is 0 in all bands that it covers"),
     ],
 )
 def test_what_cannot_serve(info: CubeInfo, query: Spectrum, said: str) -> None:

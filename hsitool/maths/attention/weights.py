@@ -98,21 +98,21 @@ class Attention:
         if self.beta == math.inf:
             return math.nextafter(self.top, -math.inf)
         sparse = self.norm in POWER and self.beta > 0
-        return self.top - self.reach if sparse else -math.inf
+        return _below(self.top, self.reach) if sparse else -math.inf
 
     def shape(self, scores: Floats) -> Floats:
         """The weights over the largest one; 0 for scores that are no numbers."""
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):  # beyond all numbers is no weight
             known = scores > -np.inf  # False for NaN
             if self.beta == 0:
                 return known.astype(np.float64)
             if self.beta == math.inf:
                 return (scores >= self.top).astype(np.float64)
             shifted = np.where(known, scores - self.top, -np.inf)
-        if self.norm in POWER:
-            found: Floats = np.maximum(1 + shifted / self.reach, 0.0) ** POWER[self.norm]
-            return found
-        return np.exp(self.beta * shifted)
+            if self.norm in POWER:
+                found: Floats = np.maximum(1 + shifted / self.reach, 0.0) ** POWER[self.norm]
+                return found
+            return np.exp(self.beta * shifted)
 
 
 def focus_on(
@@ -233,7 +233,7 @@ def _at_temperature(scores: Floats, seen: Seen, temperature: float, norm: Norm) 
     if not 0 < temperature < math.inf:
         raise UsageError(f"temperature {temperature:g} is not a number above 0")
     beta = 1 / temperature
-    if norm == "softmax":
+    if norm == "softmax" or beta == math.inf:  # of a temperature beyond all numbers
         return Attention(norm, seen.count, seen.top, beta, math.inf)
     power = POWER[norm]
     # A weight is at most 1 and all together are: so far the weights reach, and so near.
@@ -243,7 +243,7 @@ def _at_temperature(scores: Floats, seen: Seen, temperature: float, norm: Norm) 
     nearest = furthest / seen.count ** (1 / power)
     reach = _solve(
         lambda r: _sum_excess(scores, seen.top, r, power, furthest),
-        math.sqrt(nearest * furthest),
+        math.sqrt(nearest) * math.sqrt(furthest),
         rising=True,
         ends=(nearest * (1 - 1e-9), furthest * (1 + 1e-9)),
     )
@@ -285,9 +285,14 @@ def _sum_excess(
     return math.log(own) + power * math.log(reach / furthest), power * before / own
 
 
+def _below(top: float, reach: float) -> float:
+    """A number `reach` below the greatest score; just below it where that rounds to itself."""
+    return min(top - reach, math.nextafter(top, -math.inf))
+
+
 def _power_sums(scores: Floats, top: float, reach: float, powers: tuple[int, ...]) -> list[float]:
     sums = np.zeros(len(powers))
-    for piece in pieces(scores, top - reach):
+    for piece in pieces(scores, _below(top, reach)):
         height = 1 + (piece - top) / reach
         sums += [float(np.sum(height**power)) for power in powers]
     return [float(v) for v in sums]

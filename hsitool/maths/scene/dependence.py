@@ -36,12 +36,21 @@ class Dependence:
         return self.said.format(bands=listed)
 
 
-def dependence(covariance: Floats, count: int) -> Dependence | None:
-    """What makes the covariance of `count` pixels singular; None where nothing does."""
+REMEDY = "give --shrink noise or oas"
+
+
+def dependence(covariance: Floats, count: int, remedy: str = REMEDY) -> Dependence | None:
+    """What makes the covariance of `count` pixels singular; None where nothing does.
+
+    `remedy` is what a message advises.
+    """
     variance = covariance.diagonal()
     largest = variance.max()
+    if largest == 0:
+        said = f"all {count} pixels are the same: there is nothing that scores could be relative to"
+        return Dependence("same", (0,), said)
     if (constant := np.flatnonzero(variance <= ROUNDING**2 * largest)).size:
-        said = "band {bands} is constant: leave it out with --bands, or give --shrink noise or oas"
+        said = "band {bands} is constant: leave it out with --bands, or " + remedy
         return Dependence("constant", (int(constant[0]),), said)
     scale = np.sqrt(variance)
     factor, pivots, rank, _ = dpstrf(
@@ -50,21 +59,18 @@ def dependence(covariance: Floats, count: int) -> Dependence | None:
     if rank == len(covariance):
         return None
     if rank == count - 1:
-        said = f"{count} pixels cannot give the covariance of {len(variance)} bands: " + REMEDY
+        said = f"{count} pixels cannot give the covariance of {len(variance)} bands: " + remedy
         return Dependence("few", (int(pivots[rank]) - 1,), said)
-    return _combination(factor, pivots - 1, rank)
+    return _combination(factor, pivots - 1, rank, remedy)
 
 
-REMEDY = "give --shrink noise or oas"
-
-
-def _combination(factor: Floats, pivots: NDArray[np.intp], rank: int) -> Dependence:
+def _combination(factor: Floats, pivots: NDArray[np.intp], rank: int, remedy: str) -> Dependence:
     """The first band that is left over, and those that it is made of."""
     first = factor[:rank, :rank]
     parts = solve_triangular(first, factor[rank, :rank], lower=True, trans="T")
     members = [*pivots[:rank][np.abs(parts) > PART].tolist(), int(pivots[rank])]
     if len(members) > FEW:
-        said = "band {bands} is a combination of others: leave it out with --bands, or " + REMEDY
+        said = "band {bands} is a combination of others: leave it out with --bands, or " + remedy
         return Dependence("combination", (members[-1],), said)
-    said = "bands {bands} are dependent: leave one out with --bands, or " + REMEDY
+    said = "bands {bands} are dependent: leave one out with --bands, or " + remedy
     return Dependence("dependent", tuple(sorted(members)), said)

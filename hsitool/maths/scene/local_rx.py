@@ -49,7 +49,9 @@ def components(model: SceneModel, rank: int, shrink: Shrink) -> Components:
         UsageError: a ridge of noise that is not known.
     """
     variance, axes = np.linalg.eigh(model.covariance)
-    there = int(np.count_nonzero(variance > SMALLEST * variance[-1]))
+    there = int(np.count_nonzero(variance > max(SMALLEST * variance[-1], 0.0)))
+    if not there:
+        raise DataError(f"all {model.count} pixels are the same: there are no components")
     if rank > there:
         raise DataError(f"the scene has {there} independent components: give --rank {there}")
     weights = (axes[:, ::-1][:, :rank] / np.sqrt(variance[::-1][:rank])).T

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,13 @@ Flags = NDArray[np.bool_]
 
 RIDGE = 10.0
 """Noise variances that `--shrink noise` adds: the best for anomalies, and for rare targets."""
+
+REMEDIES = {
+    "noise": "give --shrink oas (there is too little noise for a ridge)",
+    "oas": "give more pixels",
+    "none": "give --shrink noise or oas",
+}
+"""What to do where a covariance is singular in spite of a way to shrink it."""
 
 LARGEST = 1e30
 """No mean of measurements is beyond it, unless missing samples are not told by their value."""
@@ -118,6 +125,34 @@ class SceneModel:
     difference_std: Floats | None
     blocks: tuple[BandBlock, ...]
 
+    def __add__(self, other: SceneModel) -> SceneModel:
+        """The model of the pixels of both, which must not overlap.
+
+        Mean and covariance are exact; the variances of the noise are averaged by pixels, and not
+        known where one of them is not.
+
+        Raises:
+            DataError: the bands are not the same.
+        """
+        if [b.bands for b in self.blocks] != [b.bands for b in other.blocks]:
+            raise DataError("models of other bands cannot be merged")
+        both = self.moments + other.moments
+        return replace(
+            self,
+            count=both.count,
+            mean=both.mean,
+            covariance=both.covariance,
+            noise_std=_pooled(self.noise_std, other.noise_std, self.count / both.count),
+            difference_std=_pooled(
+                self.difference_std, other.difference_std, self.count / both.count
+            ),
+        )
+
+    @property
+    def moments(self) -> Moments:
+        """Count, mean and scatter of the pixels."""
+        return Moments(self.count, self.mean, self.covariance * (self.count - 1))
+
     @property
     def ranges(self) -> list[slice]:
         """Where the bands of each block lie."""
@@ -149,8 +184,9 @@ class SceneModel:
             DataError: it is singular; says which bands depend on each other.
             UsageError: a ridge of noise where the noise is not known.
         """
-        shrunk = self.shrunk(shrink or Shrink())
-        if found := dependence(shrunk, self.count):
+        shrink = shrink or Shrink()
+        shrunk = self.shrunk(shrink)
+        if found := dependence(shrunk, self.count, REMEDIES[shrink.kind]):
             raise DataError(found.told([name_of(self.blocks, b) for b in found.bands]))
         return Background(self.mean, factor_of(shrunk))
 
@@ -185,6 +221,14 @@ class SceneModel:
     def _noise_of_blocks(self) -> list[Floats]:
         assert self.noise_std is not None
         return [self.noise_std[inside] for inside in self.ranges]
+
+
+def _pooled(own: Floats | None, other: Floats | None, share: float) -> Floats | None:
+    """The deviation of the mean of two variances, of which the first has that share."""
+    if own is None or other is None:
+        return None
+    pooled: Floats = np.sqrt(share * own**2 + (1 - share) * other**2)
+    return pooled
 
 
 def chosen(spectra: Floats, valid: Flags) -> Floats:

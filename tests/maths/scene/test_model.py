@@ -148,3 +148,26 @@ def test_rubbish_is_no_measurement(scene: Floats) -> None:
     scene[0, 0, 0] = 1e200
     with np.errstate(over="ignore"):
         assert "hsitool convert --nodata" in refused(scene)
+
+
+def test_models_of_two_parts_are_that_of_the_whole(scene: Floats) -> None:
+    whole = scene_model(scene)
+    both = scene_model(scene[:, :25]) + scene_model(scene[:, 25:])
+    assert both.count == whole.count
+    np.testing.assert_allclose(both.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(both.covariance, whole.covariance, rtol=1e-10, atol=1e-14)
+    assert both.noise_std is not None and whole.noise_std is not None
+    np.testing.assert_allclose(both.noise_std, whole.noise_std, rtol=0.1)
+    blind = both + replace(whole, noise_std=None)
+    assert blind.noise_std is None and blind.difference_std is not None
+    with pytest.raises(DataError, match="other bands"):
+        whole.of_cube(0, range(5)) + whole
+
+
+def test_a_remedy_is_not_what_was_tried(scene: Floats) -> None:
+    clean = np.add.outer(np.arange(BANDS), np.add.outer(np.arange(60.0), np.arange(50.0)))
+    clean[0] = 1.0
+    assert "give --shrink noise or oas" in refused(clean)
+    told = refused(np.where(np.isnan(scene), 0, clean), "noise")
+    assert "give --shrink oas (there is too little noise for a ridge)" in told
+    assert "all 3000 pixels are the same" in refused(np.ones_like(scene), "noise")

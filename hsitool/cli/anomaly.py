@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,7 +17,6 @@ from hsitool.cli.options import (
     BandsOption,
     CompressOption,
     CreationOptions,
-    CubePath,
     DataFile,
     FormatOption,
     Json,
@@ -30,17 +29,26 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
-    note,
     open_source,
     output_of,
-    progress_bar,
     shrink_of,
-    target_of,
-    written,
+)
+from hsitool.cli.scene_names import Output, wanted
+from hsitool.cli.scenes import (
+    CubePaths,
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    Scene,
+    run_scenes,
 )
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.tasks.anomaly import AnomalySettings
     from hsitool.tasks.anomaly_report import ScoreReport
 
 DEFAULT_TOP = "0.1%"
@@ -48,7 +56,8 @@ DEFAULT_TOP = "0.1%"
 
 @app.command(epilog="Example:  hsitool anomaly cube.tif --top 0.1% --hard odd.tif -o rx.tif")
 def anomaly(
-    cube: CubePath,
+    context: typer.Context,
+    cubes: CubePaths,
     output: OutputPath = None,
     shrink: ShrinkOption = "noise",
     window: Annotated[
@@ -90,6 +99,10 @@ def anomaly(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     as_json: Json = False,
@@ -100,18 +113,13 @@ def anomaly(
     The scores are squared distances; those of a Gaussian scene would follow a chi-square
     distribution, real ones do not: choose anomalies by --top.
     """
-    from hsitool.storage.writers import output_paths, refuse_inputs
-    from hsitool.tasks import anomaly as task
-    from hsitool.tasks.anomaly_report import score_report, write_mask
+    from hsitool.tasks.anomaly import AnomalySettings
 
     _refuse_together(window, rank, causal, model, background)
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    path = target_of(output, cube, "anomaly", form)
-    masks = [] if hard is None else [hard]
-    refuse_inputs([path, *masks], [cube, data, wavelengths, model, background], options)
     share = _top(top or DEFAULT_TOP) if top or hard else None
-    settings = task.AnomalySettings(
+    settings = AnomalySettings(
         shrink_of(shrink or "noise"),
         bands,
         model,
@@ -120,10 +128,40 @@ def anomaly(
         10 if rank is None else rank,
         causal,
     )
-    with (
-        open_source(cube, data, wavelengths) as source,
-        progress_bar("anomaly", quiet) as progress,
-    ):
+    outputs = [Output("--output", output), *wanted("--hard", hard)]
+    many = Many(out_dir, jobs, keep_going, resume)
+    run = Run(
+        "anomaly",
+        "anomaly",
+        cubes,
+        outputs,
+        many,
+        options,
+        budget,
+        form,
+        as_json,
+        quiet,
+        inputs=(data, wavelengths, model, background),
+    )
+    files = data, wavelengths
+    run_scenes(context, run, partial(_one, settings=settings, share=share, files=files))
+
+
+def _one(
+    scene: Scene,
+    *,
+    settings: AnomalySettings,
+    share: float | None,
+    files: tuple[Path | None, Path | None],
+) -> dict[str, Any]:
+    """The scores of one scene, and what stands out in them."""
+    from hsitool.storage.writers import output_paths
+    from hsitool.tasks import anomaly as task
+    from hsitool.tasks.anomaly_report import score_report, write_mask
+
+    path, *masks = scene.targets
+    options, budget = scene.options, scene.budget
+    with open_source(scene.cube, *files) as source:
         degrees = task.anomaly(
             source,
             path,
@@ -131,22 +169,18 @@ def anomaly(
             others=masks,
             output=options,
             budget=budget,
-            progress=progress,
+            progress=scene.progress,
         )
     with open_source(output_paths(path, options)[0], None, None) as scores:
         found = score_report(scores, degrees, share, budget)
-        if hard is not None and found.top is not None:
-            write_mask(scores, hard, found.top.threshold, output=options, budget=budget)
+        if found.top is not None:
+            for mask in masks:
+                write_mask(scores, mask, found.top.threshold, output=options, budget=budget)
     for line in _lines(found):
-        note(line, quiet)
-    if as_json:
-        more = {"output": str(path), "hard": None if hard is None else str(hard)}
-        method = {"method": task.method_of(settings), "shrink": str(settings.shrink)}
-        typer.echo(json.dumps(method | asdict(found) | more))
-        return
-    written(path, options)
-    for mask in masks:
-        written(mask, options)
+        scene.note(line)
+    more = {"output": str(path), "hard": str(masks[0]) if masks else None}
+    method = {"method": task.method_of(settings), "shrink": str(settings.shrink)}
+    return method | asdict(found) | more
 
 
 def _refuse_together(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,7 @@ from hsitool.cli.options import (
     shrink_of,
     written,
 )
+from hsitool.cli.said import said_options
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     epilog="Example:  hsitool attend bands cube.tif --target clay.geojson --pick 5 -o bands.csv"
 )
 def bands(
+    context: typer.Context,
     cube: CubePath,
     target: Annotated[
         str | None,
@@ -178,6 +181,10 @@ def bands(
     )
     named = output or Path(f"{cube.stem}_bands.csv")
     outputs = task.BandOutputs(named, composite, picked, plot)
+    said = (str(cube), *said_options(context, {"--output", "--composite", "--cube", "--plot"}))
+    rasters = {"--composite": composite, "--cube": picked}
+    lines = {path: (*said, option) for option, path in rasters.items() if path is not None}
+    options = replace(options, lines=lines)
     if target is None and target_scale != 1:
         raise UsageError("--target-scale goes with --target")
     with open_source(cube, data, wavelengths) as source, ExitStack() as stack:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +22,6 @@ from hsitool.cli.attend_options import (
     RoiOption,
     ScoreOption,
     TemperatureOption,
-    asked_of,
 )
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
@@ -48,15 +48,24 @@ from hsitool.cli.options import (
     target_of,
     written,
 )
+from hsitool.cli.scene_names import Output, wanted
+from hsitool.cli.scenes import (
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    run_scenes,
+)
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
-    from hsitool.storage.readers import CubeReader
+    from hsitool.cli.attend_mask_scene import MaskScene
+    from hsitool.engine.plan import Budget
     from hsitool.storage.writers import OutputOptions
-    from hsitool.tasks.attend_look import Look, MaskSettings
+    from hsitool.tasks.attend_look import Look
     from hsitool.tasks.attend_mask import MaskOutputs
-    from hsitool.tasks.attend_query import Asked
-    from hsitool.tasks.attend_track import Stage
 
 
 class RequireName(StrEnum):
@@ -67,11 +76,12 @@ class RequireName(StrEnum):
 
 @attend.command(epilog="Example:  hsitool attend mask cube.tif --query kaolinite.csv -o mask.tif")
 def mask(
+    context: typer.Context,
     cubes: Annotated[
         list[Path],
         typer.Argument(
             metavar="CUBE...",
-            help="A cube; several, in time order, with --track.",
+            help="Cubes: scenes of their own, or with --track in time order.",
             show_default=False,
         ),
     ],
@@ -168,6 +178,10 @@ def mask(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     as_json: Json = False,
@@ -179,9 +193,9 @@ def mask(
     holds weights over the largest one. The material need not be there: the angle of the most
     similar pixel is always told, and beyond --max-angle a warning is.
     """
+    from hsitool.cli.attend_mask_scene import MaskScene, Where
     from hsitool.storage.spectra import file_and_name
-    from hsitool.tasks import attend_report as reports
-    from hsitool.tasks.attend_look import MaskSettings, refuse_settings
+    from hsitool.tasks.attend_look import MaskSettings
     from hsitool.tasks.attend_mask import MaskOutputs
 
     settings = MaskSettings(
@@ -199,77 +213,111 @@ def mask(
     )
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    if len(cubes) > 1 and not carry:
-        raise UsageError(f"{len(cubes)} cubes: give one, or several in time order with --track")
-    target = target_of(output, cubes[0], "mask", form)
-    share = _share(hard, mass, top)
-    wanted = MaskOutputs(target, masked, score_out, spectrum, hard, share, top, overlay)
-    named = [wanted.named_after(cube) if carry else wanted for cube in cubes]
+    share, many = _share(hard, mass, top), Many(out_dir, jobs, keep_going, resume)
+    where = Where(query, query_scale, at, xy, roi)
+    work = MaskScene(
+        settings, where, share, top, rgb, require is not None, (data, wavelengths), quiet
+    )
     asked_file = None if query is None else file_and_name(query)[0]
     raster = Path(score) if settings.is_file else None
-    inputs = [*cubes, data, wavelengths, asked_file, roi, background, model, raster]
-    _check_outputs(named, options, inputs)
-    with ExitStack() as stack:
-        sources = [stack.enter_context(open_source(c, data, wavelengths)) for c in cubes]
-        asked = asked_of(sources[0], query, query_scale, roi, at, xy)
-        refuse_settings(settings, asked)
-        if require is not None and asked is None:
-            raise UsageError("--require present needs a query: give --query, --at, --xy or --roi")
-        progress = stack.enter_context(progress_bar("attend mask", quiet))
-        found: list[dict[str, Any]] = []
-
-        def use(number: int, look: Look) -> None:
-            _write(stack, look, settings, named[number], options, rgb)
-            found.append(reports.report(look, settings))
-            for line in reports.lines(look):
-                note(line, quiet)
-
-        way = _carry_out(sources, settings, asked, target, use, budget, progress, carry)
-        for turn in way:
-            note(reports.turn_line(turn), quiet)
-    if as_json:
-        typer.echo(
-            json.dumps({"frames": found, "track": reports.stages(way)} if carry else found[0])
-        )
+    inputs = (data, wavelengths, asked_file, roi, background, model, raster)
+    if carry:
+        if many != Many():
+            raise UsageError(
+                "--track goes from cube to cube in order: leave out --out-dir, --jobs, "
+                "--keep-going and --resume"
+            )
+        target = target_of(output, cubes[0], "mask", form)
+        wanted_files = MaskOutputs(target, masked, score_out, spectrum, hard, share, top, overlay)
+        absent = _track(cubes, work, wanted_files, (*cubes, *inputs), options, budget, as_json)
     else:
-        _list_outputs(named, options)
-    absent = [frame["cube"] for frame in found if frame["present"] is False]
+        outputs = [
+            Output("--output", output),
+            *wanted("--masked", masked),
+            *wanted("--score-out", score_out),
+            *([] if hard is None else [Output("--hard", hard, _heaviest(mass, top))]),
+            *wanted("--spectrum", spectrum, raster=False),
+            *wanted("--overlay", overlay, raster=False),
+        ]
+        run = Run(
+            "attend mask",
+            "mask",
+            cubes,
+            outputs,
+            many,
+            options,
+            budget,
+            form,
+            as_json,
+            quiet,
+            ("--mass", "--top"),
+            inputs,
+        )
+        work = replace(work, kinds=tuple(one.option for one in outputs))
+        found = run_scenes(context, run, work)
+        absent = [report["cube"] for report in found if report["present"] is False]
     if require is not None and absent:
         note(f"--require present: the query may be absent from {', '.join(absent)}", False)
         raise typer.Exit(1)
 
 
-def _list_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:
-    """Tell standard output what was written."""
-    for outputs in named:
-        for path in outputs.rasters:
-            written(path, options)
-        for path in outputs.others:
-            typer.echo(path)
-
-
-def _carry_out(
-    sources: list[CubeReader],
-    settings: MaskSettings,
-    asked: Asked | None,
-    target: Path,
-    use: Callable[[int, Look], None],
-    budget: Any,
-    progress: Any,
-    carry: bool,
-) -> list[Stage]:
-    """Look at one cube, or at several one after the other; the way of a query that is carried."""
-    from hsitool.tasks.attend_look import look_at
+def _track(
+    cubes: list[Path],
+    work: MaskScene,
+    wanted_files: MaskOutputs,
+    inputs: Sequence[Path | None],
+    options: OutputOptions,
+    budget: Budget,
+    as_json: bool,
+) -> list[str]:
+    """Carry a query from cube to cube; the cubes that may not hold it."""
+    from hsitool.cli.attend_mask_scene import check_outputs, write_files
+    from hsitool.storage.writers import refuse_inputs
+    from hsitool.tasks import attend_report as reports
     from hsitool.tasks.attend_track import track
 
-    options: dict[str, Any] = {"budget": budget, "progress": progress}
-    if not carry:
-        with look_at(sources[0], settings, asked, target, **options) as look:
-            use(0, look)
-        return []
-    if asked is None:
-        raise UsageError("--track carries a query: give --query, --at, --xy or --roi")
-    return track(sources, settings, asked, target, use, **options)
+    named = [wanted_files.named_after(cube) for cube in cubes]
+    refuse_inputs(
+        [path for outputs in named for path in outputs.rasters],
+        inputs,
+        options,
+        [path for outputs in named for path in outputs.others],
+    )
+    check_outputs(named, options)
+    found: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        sources = [stack.enter_context(open_source(c, *work.files)) for c in cubes]
+        asked = work.asked(sources[0])
+        if asked is None:
+            raise UsageError("--track carries a query: give --query, --at, --xy or --roi")
+
+        def use(number: int, look: Look) -> None:
+            write_files(stack, look, work.settings, named[number], options, work.rgb)
+            found.append(reports.report(look, work.settings))
+            for line in reports.lines(look):
+                note(line, work.quiet)
+
+        progress = stack.enter_context(progress_bar("attend mask", work.quiet))
+        stages = track(
+            sources,
+            work.settings,
+            asked,
+            wanted_files.mask,
+            use,
+            budget=budget,
+            progress=progress,
+        )
+    for turn in stages:
+        note(reports.turn_line(turn), work.quiet)
+    if as_json:
+        typer.echo(json.dumps({"frames": found, "track": reports.stages(stages)}))
+    else:
+        for outputs in named:
+            for path in outputs.rasters:
+                written(path, options)
+            for path in outputs.others:
+                typer.echo(path)
+    return [frame["cube"] for frame in found if frame["present"] is False]
 
 
 def _share(hard: Path | None, mass: float | None, top: int | None) -> float | None:
@@ -283,42 +331,7 @@ def _share(hard: Path | None, mass: float | None, top: int | None) -> float | No
     return None if top is not None else (mass or 0.9)
 
 
-def _check_outputs(
-    named: list[MaskOutputs], options: OutputOptions, inputs: list[Path | None]
-) -> None:
-    """Refuse before the work what could not be written after it, or would replace an input."""
-    from hsitool.drawing import check_plot
-    from hsitool.storage.atomic import refuse_existing
-    from hsitool.storage.writers import refuse_inputs, refuse_twins
-    from hsitool.tasks.score_maps import refuse_outputs
-
-    rasters = [path for outputs in named for path in outputs.rasters]
-    others = [path for outputs in named for path in outputs.others]
-    refuse_twins(rasters, options, others)
-    refuse_inputs(rasters, inputs, options, others)
-    refuse_outputs(rasters, options)
-    refuse_existing(others, options.overwrite)
-    for outputs in named:
-        if outputs.overlay is not None:
-            check_plot(outputs.overlay, options.overwrite)
-
-
-def _write(
-    stack: ExitStack,
-    look: Look,
-    settings: MaskSettings,
-    outputs: MaskOutputs,
-    options: OutputOptions,
-    rgb: str | None,
-) -> None:
-    """Write all files of a look; they appear as the stack closes."""
-    from hsitool.tasks.attend_mask import write_look
-
-    write_look(stack, look, settings, outputs, options)
-    if outputs.overlay is not None:
-        from hsitool.drawing import picture_file
-        from hsitool.drawing.overlay import draw_overlay
-        from hsitool.tasks.attend_view import view_of
-
-        save = stack.enter_context(picture_file(outputs.overlay, options.overwrite))
-        save(draw_overlay(view_of(look, rgb)))
+def _heaviest(mass: float | None, top: int | None) -> tuple[str, ...]:
+    """The options that say what `--hard` holds."""
+    pairs = {"--mass": mass, "--top": top}
+    return tuple(w for name, v in pairs.items() if v is not None for w in (name, str(v)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +14,6 @@ from hsitool.cli.options import (
     DEFAULT_MEMORY,
     CompressOption,
     CreationOptions,
-    CubePath,
     DataFile,
     FormatOption,
     MaxMemory,
@@ -24,21 +26,32 @@ from hsitool.cli.options import (
     numbers,
     open_source,
     output_of,
-    progress_bar,
-    target_of,
-    written,
+)
+from hsitool.cli.scene_names import Output
+from hsitool.cli.scenes import (
+    CubePaths,
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    Scene,
+    run_scenes,
 )
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
     from hsitool.cube import Tile
+    from hsitool.tasks.convert import ConvertSettings
 
 
 @app.command(
     epilog="Example:  hsitool convert cube.hdr -o vnir.tif --bands 1:50,680nm --dtype float32"
 )
 def convert(
-    cube: CubePath,
+    context: typer.Context,
+    cubes: CubePaths,
     output: OutputPath = None,
     form: FormatOption = None,
     dtype: Annotated[
@@ -67,26 +80,51 @@ def convert(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Copy a cube without losing metadata: GeoTIFF <-> ENVI, other types, parts."""
-    from hsitool.tasks import convert as task
-    from hsitool.tasks.bands import find_bands
+    from hsitool.tasks.convert import ConvertSettings
 
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    target = target_of(output, cube, "convert", form)
-    with open_source(cube, data, wavelengths) as source, progress_bar("convert", quiet) as progress:
-        settings = task.ConvertSettings(
-            dtype,
-            _nodata(nodata),
-            None if bands is None else tuple(find_bands(source.info, bands)),
-            None if subset is None else _tile(subset),
+    tile = None if subset is None else _tile(subset)
+    settings = ConvertSettings(dtype, _nodata(nodata), None, tile)
+    outputs, many = [Output("--output", output)], Many(out_dir, jobs, keep_going, resume)
+    run = Run("convert", "convert", cubes, outputs, many, options, budget, form, quiet=quiet)
+    work = partial(_one, settings=settings, bands=bands, data=data, wavelengths=wavelengths)
+    run_scenes(context, run, work)
+
+
+def _one(
+    scene: Scene,
+    *,
+    settings: ConvertSettings,
+    bands: str | None,
+    data: Path | None,
+    wavelengths: Path | None,
+) -> None:
+    """The copy of one scene; which bands are meant, its wavelengths may say."""
+    from hsitool.tasks.bands import find_bands
+    from hsitool.tasks.convert import convert
+
+    (target,) = scene.targets
+    with open_source(scene.cube, data, wavelengths) as source:
+        if bands is not None:
+            settings = replace(settings, bands=tuple(find_bands(source.info, bands)))
+        convert(
+            source,
+            target,
+            settings,
+            output=scene.options,
+            budget=scene.budget,
+            progress=scene.progress,
         )
-        task.convert(source, target, settings, output=options, budget=budget, progress=progress)
-    written(target, options)
 
 
 def _tile(text: str) -> Tile:

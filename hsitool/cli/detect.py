@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,6 @@ from hsitool.cli.options import (
     BandsOption,
     CompressOption,
     CreationOptions,
-    CubePath,
     DataFile,
     FormatOption,
     Json,
@@ -30,15 +30,27 @@ from hsitool.cli.options import (
     WavelengthsFile,
     budget_of,
     factor_of,
-    note,
     open_source,
     output_of,
-    progress_bar,
     shrink_of,
-    target_of,
-    written,
+)
+from hsitool.cli.scene_names import Output
+from hsitool.cli.scenes import (
+    CubePaths,
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    Scene,
+    run_scenes,
 )
 from hsitool.errors import UsageError
+
+if TYPE_CHECKING:
+    from hsitool.storage.spectra import Spectrum
+    from hsitool.tasks.detect import DetectSettings
 
 
 class MethodName(StrEnum):
@@ -52,7 +64,8 @@ class MethodName(StrEnum):
 
 @app.command(epilog="Example:  hsitool detect cube.tif --target leaf.csv --method ace -o score.tif")
 def detect(
-    cube: CubePath,
+    context: typer.Context,
+    cubes: CubePaths,
     targets: Annotated[
         list[str],
         typer.Option(
@@ -81,6 +94,10 @@ def detect(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     as_json: Json = False,
@@ -92,8 +109,7 @@ def detect(
     to the cube unless --model gives one.
     """
     from hsitool.storage.spectra import file_and_name, read_spectrum
-    from hsitool.storage.writers import refuse_inputs
-    from hsitool.tasks import detect as task
+    from hsitool.tasks.detect import DetectSettings
 
     if model is not None and background is not None:
         raise UsageError("--model and --background: the model is fitted already: leave out one")
@@ -101,10 +117,7 @@ def detect(
         raise UsageError(f"--method {method.value} takes spectra as they are, without a model")
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    path = target_of(output, cube, "detect", form)
-    files = [file_and_name(text)[0] for text in targets]
-    refuse_inputs([path], [cube, data, wavelengths, model, background, *files], options)
-    settings = task.DetectSettings(
+    settings = DetectSettings(
         method.value,
         None if shrink is None else shrink_of(shrink),
         factor_of(target_scale, "--target-scale"),
@@ -112,19 +125,47 @@ def detect(
         model,
         background,
     )
-    spectra = [read_spectrum(text) for text in targets]
-    with (
-        open_source(cube, data, wavelengths) as source,
-        progress_bar("detect", quiet) as progress,
-    ):
-        found = task.detect(
-            source, spectra, path, settings, output=options, budget=budget, progress=progress
+    outputs, many = [Output("--output", output)], Many(out_dir, jobs, keep_going, resume)
+    run = Run(
+        "detect",
+        "detect",
+        cubes,
+        outputs,
+        many,
+        options,
+        budget,
+        form,
+        as_json,
+        quiet,
+        inputs=(data, wavelengths, model, background, *(file_and_name(t)[0] for t in targets)),
+    )
+    spectra, files = [read_spectrum(text) for text in targets], (data, wavelengths)
+    run_scenes(context, run, partial(_one, spectra=spectra, settings=settings, files=files))
+
+
+def _one(
+    scene: Scene,
+    *,
+    spectra: list[Spectrum],
+    settings: DetectSettings,
+    files: tuple[Path | None, Path | None],
+) -> dict[str, Any]:
+    """The scores of one scene."""
+    from hsitool.tasks.detect import detect
+
+    (path,) = scene.targets
+    with open_source(scene.cube, *files) as source:
+        found = detect(
+            source,
+            spectra,
+            path,
+            settings,
+            output=scene.options,
+            budget=scene.budget,
+            progress=scene.progress,
         )
     for one in found:
         if one.share is not None:
-            note(f"--shrink {one.shrink}: {one.target} fills {one.share:.1%} of the scene", quiet)
-    if as_json:
-        listed = [asdict(d) | {"shrink": d.shrink and str(d.shrink)} for d in found]
-        typer.echo(json.dumps({"method": method.value, "output": str(path), "targets": listed}))
-        return
-    written(path, options)
+            scene.note(f"--shrink {one.shrink}: {one.target} fills {one.share:.1%} of the scene")
+    listed = [asdict(d) | {"shrink": d.shrink and str(d.shrink)} for d in found]
+    return {"method": settings.method, "output": str(path), "targets": listed}

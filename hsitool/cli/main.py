@@ -9,8 +9,8 @@ import traceback
 import warnings
 from types import FrameType
 
-from hsitool.cli.telling import tell
-from hsitool.errors import HsitoolError, HsitoolWarning
+from hsitool.cli.telling import tell, told
+from hsitool.errors import HsitoolWarning
 
 CLOSED_PIPE = 141
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -77,18 +77,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:
         if _stops:  # as where NumPy is stopped while it loads, and says that it cannot be loaded
             raise Stopped(_stops[0]) from error
-        return _fail(*_told(error), debug)
-
-
-def _told(error: Exception) -> tuple[str, int]:
-    """The line for the user and the exit code."""
-    if isinstance(error, HsitoolError):
-        return str(error), error.exit_code
-    if isinstance(error, MemoryError):
-        return "out of memory: give a smaller --max-memory", 3
-    if isinstance(error, OSError):
-        return f"{error.filename or 'standard output'}: {error.strerror or error}", 3
-    return f"unexpected {type(error).__name__}: {error} (add --debug for the details)", 1
+        return _fail(*told(error), debug)
 
 
 def _carry_out(arguments: list[str], debug: bool) -> int:
@@ -106,6 +95,10 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
             print(error.format_message(), file=sys.stderr)
             return error.exit_code
         return _fail(error.format_message(), error.exit_code, debug)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # Typer's own way to end then
+            raise end.__context__ from None
+        raise
     except typer.Abort:
         return _fail("aborted", 1, debug)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -23,10 +22,8 @@ from hsitool.cli.options import (
     DEFAULT_MEMORY,
     CompressOption,
     CreationOptions,
-    CubePath,
     DataFile,
     DeviceOption,
-    FormatName,
     FormatOption,
     MaxMemory,
     Overwrite,
@@ -35,21 +32,23 @@ from hsitool.cli.options import (
     WavelengthsFile,
     budget_of,
     device_of,
-    note,
-    open_source,
     output_of,
-    progress_bar,
-    target_of,
-    written,
+)
+from hsitool.cli.scene_names import Output, wanted
+from hsitool.cli.scenes import (
+    CubePaths,
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    run_scenes,
 )
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
-    from hsitool.engine.plan import Budget
-    from hsitool.storage.readers import CubeReader
-    from hsitool.tasks.sigma import Sigma
-    from hsitool.tasks.smooth import SmoothSettings
-    from hsitool.tasks.tune import TuneReport
+    pass
 
 
 AUTO = "auto"
@@ -67,7 +66,8 @@ class ModeName(StrEnum):
 
 @app.command(epilog="Example:  hsitool smooth cube.tif --window 7 --deg 2 --deriv 1 -o slope.tif")
 def smooth(
-    cube: CubePath,
+    context: typer.Context,
+    cubes: CubePaths,
     window: Annotated[
         str,
         typer.Option(
@@ -157,6 +157,10 @@ def smooth(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     device: DeviceOption = "auto",
@@ -168,11 +172,8 @@ def smooth(
     bad band, a gap or a step back in wavelength; edge bands use the polynomial of the end window.
     Where samples are missing, the others are fitted while the noise gain stays low.
     """
-    from hsitool.storage.writers import refuse_twins
-    from hsitool.tasks import gains
+    from hsitool.cli.smooth_scene import SmoothScene
     from hsitool.tasks import smooth as task
-    from hsitool.tasks.bands import describe_band, find_band
-    from hsitool.tasks.tune import noisy_derivatives
 
     base = task.SmoothSettings(
         window=3 if window == AUTO else task.window_of(window),
@@ -185,109 +186,70 @@ def smooth(
     base = on_axis(base, spacing, delta, split_gap, split_at)
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    targets = _targets(output, cube, form, deriv or [0])
-    others = [path for path in (residual, *(sigma_out or ())) if path is not None]
-    refuse_twins([*(path for path, _ in targets), *others], options, [report] if report else [])
-    outputs = _outputs(targets, base, residual)
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(cube, data, wavelengths))
-        write_report = None
-        if report is not None:
-            write_report = stack.enter_context(gains.report_file(report, overwrite=overwrite))
-        if noise_cov is not None and not (sigma_out or report):
-            raise UsageError("--noise-cov serves --sigma-out and --report: give one of them")
-        noise = _noise(stack, source, list(outputs), len(deriv or [0]), sigma_out, sigma, noise_cov)
-        if window == AUTO:
-            outputs = _tuned(source, outputs, budget, quiet)
-        index = None if band is None else find_band(source.info, band)
-        if index is not None:
-            note(describe_band(source.info, index), quiet)
-        progress = stack.enter_context(progress_bar("smooth", quiet))
-        fits = task.smooth(
-            source,
-            outputs,
-            band=index,
-            sigma=noise,
-            options=options,
-            budget=budget,
-            device=device_of(device),
-            progress=progress,
-        )
-        if write_report is not None:
-            # With a cube of deviations, those of the outputs differ from pixel to pixel.
-            alone = None if noise is None or noise.source is not None else noise.covariance
-            write_report(gains.gain_report(source, fits, alone))
-        if noise is not None and noise.covariance is None:
-            note("noise is taken as independent between bands; --noise-cov says otherwise", quiet)
-        # With --band only the bands of its window are read, and noise is not looked for.
-        advised = fits.values() if index is None and not quiet else ()
-        for advice in noisy_derivatives(source, list(advised)):
-            note(advice, quiet)
-    for target in (*outputs, *(sigma_out or ())):
-        written(target, options)
-    if report is not None:
-        typer.echo(report)
-
-
-def _targets(
-    output: list[Path] | None, cube: Path, form: FormatName | None, derivs: list[int]
-) -> list[tuple[Path, int]]:
-    """Each output file with its derivative."""
-    paths = output or []
-    if not paths and len(derivs) == 1:
-        paths = [target_of(None, cube, "smooth", form)]
-    if len(paths) != len(derivs):
-        raise UsageError(f"{len(derivs)} --deriv and {len(paths)} -o: give one -o for each --deriv")
-    return list(zip(paths, derivs, strict=True))
-
-
-def _outputs(
-    targets: list[tuple[Path, int]], base: SmoothSettings, residual: Path | None
-) -> dict[Path, SmoothSettings]:
-    """What to write where."""
-    wanted = [(path, replace(base, deriv=deriv)) for path, deriv in targets]
-    if residual is not None:
-        wanted.append((residual, replace(base, residual=True)))
-    return dict(wanted)
-
-
-def _tuned(
-    source: CubeReader, outputs: dict[Path, SmoothSettings], budget: Budget, quiet: bool
-) -> dict[Path, SmoothSettings]:
-    """The outputs with the window that serves each derivative best."""
-    from hsitool.tasks.tune import tune
-
-    found: dict[Path, SmoothSettings] = {}
-    reports: dict[int, TuneReport] = {}
-    for target, settings in outputs.items():
-        if settings.deriv not in reports:
-            reports[settings.deriv] = tune(source, settings, budget=budget)
-        report = reports[settings.deriv]
-        found[target] = replace(settings, window=report.best.window)
-        idle = ", which leaves the cube as it is" if report.changes_nothing else ""
-        note(f"window {report.best.window} for {target}{idle} (see hsitool tune)", quiet)
-    return found
-
-
-def _noise(
-    stack: ExitStack,
-    source: CubeReader,
-    targets: list[Path],
-    derivs: int,
-    sigma_out: list[Path] | None,
-    sigma: Path | None,
-    noise_cov: Path | None,
-) -> Sigma | None:
-    """The noise of the cube, and where that of the outputs goes."""
-    from hsitool.storage.covariance import read_covariance
-    from hsitool.tasks.sigma import Sigma
-
-    if sigma is None and noise_cov is None and not sigma_out:
-        return None
+    if noise_cov is not None and not (sigma_out or report):
+        raise UsageError("--noise-cov serves --sigma-out and --report: give one of them")
+    named = _named(output, deriv)
+    cubes_out = [*named, *wanted("--residual", residual)]
+    noise = (*_words("--sigma", sigma), *_words("--noise-cov", noise_cov))
     if sigma is not None and not sigma_out:
         raise UsageError("--sigma without --sigma-out: name the file for the standard deviations")
-    if sigma_out and len(sigma_out) not in (derivs, len(targets)):
-        raise UsageError(f"{derivs} -o and {len(sigma_out)} --sigma-out: give one for each -o")
-    covariance = None if noise_cov is None else read_covariance(noise_cov, source.info.bands)
-    deviations = None if sigma is None else stack.enter_context(open_source(sigma, None, None))
-    return Sigma(dict(zip(targets, sigma_out or (), strict=False)), deviations, covariance)
+    deviations = _deviations(sigma_out, named, residual, noise)
+    reports = wanted("--report", report, raster=False)
+    run = Run(
+        "smooth",
+        "smooth",
+        cubes,
+        [*cubes_out, *deviations, *reports],
+        Many(out_dir, jobs, keep_going, resume),
+        options,
+        budget,
+        form,
+        quiet=quiet,
+        unsaid=("--deriv", "--sigma", "--noise-cov"),
+    )
+    wanted_settings = [replace(base, deriv=n) for n in deriv or [0]]
+    if residual is not None:
+        wanted_settings.append(replace(base, residual=True))
+    work = SmoothScene(
+        tuple(wanted_settings),
+        len(deviations),
+        window == AUTO,
+        band,
+        sigma,
+        noise_cov,
+        (data, wavelengths),
+        device_of(device),
+        quiet,
+    )
+    run_scenes(context, run, work)
+
+
+def _named(output: list[Path] | None, deriv: list[int] | None) -> list[Output]:
+    """An output for each derivative."""
+    derivs, paths = deriv or [0], list[Path | None](output or [])
+    if len(paths) != len(derivs) and (paths or len(derivs) > 1):
+        raise UsageError(f"{len(derivs)} --deriv and {len(paths)} -o: give one -o for each --deriv")
+    said = [("--deriv", str(n)) if deriv else () for n in derivs]
+    return [Output("--output", path, own) for path, own in zip(paths or [None], said, strict=True)]
+
+
+def _deviations(
+    sigma_out: list[Path] | None,
+    named: list[Output],
+    residual: Path | None,
+    noise: tuple[str, ...],
+) -> list[Output]:
+    """The outputs of standard deviations, those of the residual last."""
+    files = sigma_out or []
+    both = len(named) + (residual is not None)
+    if files and len(files) not in (len(named), both):
+        raise UsageError(f"{len(named)} -o and {len(files)} --sigma-out: give one for each -o")
+    made = [Output("--sigma-out", f, (*o.own, *noise)) for f, o in zip(files, named, strict=False)]
+    if residual is not None and len(files) == both:
+        own = (*noise, "--residual", str(residual), "--sigma-out", str(files[0]))
+        made.append(Output("--sigma-out", files[-1], own))
+    return made
+
+
+def _words(option: str, file: Path | None) -> tuple[str, ...]:
+    return () if file is None else (option, str(file))

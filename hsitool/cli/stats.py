@@ -24,6 +24,7 @@ from hsitool.cli.options import (
     open_source,
     progress_bar,
 )
+from hsitool.cli.said import said_options
 
 if TYPE_CHECKING:
     from hsitool.tasks.stats import SceneModel
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 @app.command(epilog="Example:  hsitool stats vnir.tif swir.tif -o scene.npz")
 def stats(
+    context: typer.Context,
     cubes: Annotated[
         list[Path],
         typer.Argument(metavar="CUBE...", help="Cubes on one grid.", show_default=False),
@@ -72,7 +74,8 @@ def stats(
             "bands": bands,
             "background": None if background is None else background.name,
         }
-        task.save_model(output, model, settings, overwrite=overwrite)
+        said = (*map(str, cubes), *said_options(context, {"--output"}), "--output")
+        task.save_model(output, model, settings, line=said, overwrite=overwrite)
     if output is None or as_json:
         typer.echo(task.as_json(model) if as_json else "\n".join(_lines(model)))
         return

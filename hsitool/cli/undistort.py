@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,6 @@ from hsitool.cli.options import (
     DEFAULT_MEMORY,
     CompressOption,
     CreationOptions,
-    CubePath,
     DataFile,
     FormatOption,
     MaxMemory,
@@ -26,14 +26,24 @@ from hsitool.cli.options import (
     numbers,
     open_source,
     output_of,
-    progress_bar,
-    target_of,
-    written,
+)
+from hsitool.cli.scene_names import Output, wanted
+from hsitool.cli.scenes import (
+    CubePaths,
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    Scene,
+    run_scenes,
 )
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
-    from hsitool.tasks.undistort import Framing
+    from hsitool.camera import CameraInfo
+    from hsitool.tasks.undistort import Framing, UndistortSettings
 
 
 class LikeName(StrEnum):
@@ -54,7 +64,8 @@ class InterpName(StrEnum):
 
 @app.command(epilog="Example:  hsitool undistort cube.tif --camera camera.yaml -o straight.tif")
 def undistort(
-    cube: CubePath,
+    context: typer.Context,
+    cubes: CubePaths,
     camera: Annotated[
         Path,
         typer.Option("--camera", metavar="FILE", help="Camera file, of calib or another program."),
@@ -122,6 +133,10 @@ def undistort(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     quiet: Quiet = False,
@@ -131,45 +146,72 @@ def undistort(
     Samples without data touch only what they are part of. The result lies in the camera that
     the tags of the domain CAMERA tell, without distortion and with the same ratio of fx and fy.
     """
-    from hsitool.storage.atomic import refuse_existing
     from hsitool.storage.band_shifts import read_band_shifts
-    from hsitool.storage.cameras import format_for, read_camera, write_cameras
-    from hsitool.storage.writers import refuse_inputs, refuse_twins
-    from hsitool.tasks import undistort as task
+    from hsitool.storage.cameras import format_for, read_camera
+    from hsitool.tasks.undistort import UndistortSettings
 
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    target = target_of(output, cube, "undistort", form)
     if camera_out is not None:
-        form_out = format_for(camera_out)
-        refuse_existing([camera_out], overwrite)
-        refuse_twins([target], options, [camera_out])
-    inputs = [cube, camera, band_shift, data, wavelengths]
-    refuse_inputs([target], inputs, options, [camera_out] if camera_out else [])
-    settings = task.UndistortSettings(
+        format_for(camera_out)
+    settings = UndistortSettings(
         like.value,
         None if interp is None else interp.value,
         _framing(crop, binning, scale),
         nodata,
         () if band_shift is None else read_band_shifts(band_shift),
     )
-    taken = read_camera(camera, camera_name)
-    said = {"camera": camera.name, "band_shift": band_shift and band_shift.name}
-    with open_source(cube, data, wavelengths) as source, progress_bar("undistort", quiet) as bar:
-        made = task.undistort(
+    outputs = [Output("--output", output), *wanted("--camera-out", camera_out, raster=False)]
+    many = Many(out_dir, jobs, keep_going, resume)
+    run = Run(
+        "undistort",
+        "undistort",
+        cubes,
+        outputs,
+        many,
+        options,
+        budget,
+        form,
+        quiet=quiet,
+        inputs=(camera, band_shift, data, wavelengths),
+    )
+    said = {
+        "camera": camera.name,
+        "band_shift": None if band_shift is None else band_shift.name,
+    }
+    taken, files = read_camera(camera, camera_name), (data, wavelengths)
+    run_scenes(context, run, partial(_one, camera=taken, settings=settings, said=said, files=files))
+
+
+def _one(
+    scene: Scene,
+    *,
+    camera: CameraInfo,
+    settings: UndistortSettings,
+    said: dict[str, str | None],
+    files: tuple[Path | None, Path | None],
+) -> None:
+    """One scene without the distortion, and the camera that would have taken it."""
+    from hsitool.storage.atomic import refuse_existing
+    from hsitool.storage.cameras import format_for, write_cameras
+    from hsitool.tasks.undistort import undistort
+
+    target, *cameras = scene.targets
+    overwrite = scene.options.overwrite
+    refuse_existing(cameras, overwrite)
+    with open_source(scene.cube, *files) as source:
+        made = undistort(
             source,
             target,
-            taken,
+            camera,
             settings,
-            said=said,
-            output=options,
-            budget=budget,
-            progress=bar,
+            said=dict(said),
+            output=scene.options,
+            budget=scene.budget,
+            progress=scene.progress,
         )
-    written(target, options)
-    if camera_out is not None:
-        write_cameras(camera_out, [made], form_out, overwrite=overwrite)
-        typer.echo(camera_out)
+    for path in cameras:
+        write_cameras(path, [made], format_for(path), overwrite=overwrite)
 
 
 def _framing(crop: str | None, binning: int, scale: float) -> Framing:

@@ -16,6 +16,7 @@ from hsitool.cli import (  # noqa: F401
     detect,
     diff,
     info,
+    provenance,
     smooth,
     spectrum,
     stats,

@@ -6,15 +6,18 @@ a fixed number of slots whose buffers are reused. Callers see none of the thread
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 
 from hsitool.cube import Tile
 from hsitool.engine.plan import Budget, Plan, plan_tiles
+from hsitool.engine.stopping import check_stop
 from hsitool.storage.raw import Block, Bytes
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import CubeWriter
@@ -29,9 +32,39 @@ Memory = Callable[[int], Bytes]
 """Gives a buffer of so many bytes."""
 
 
+SMALL_BYTES = 2**24
+"""Buffers of a cube up to this size wait for the next one in the same thread: new memory is slow
+to come, which among many small scenes is most of their time."""
+
+_spare = threading.local()
+
+
 def pageable(size: int) -> Bytes:
     """Memory as the system gives it."""
     return np.empty(size, np.uint8)
+
+
+SMALL_BYTES = 2**24
+"""Buffers of a map up to this size wait for the next one in the same thread: new memory is slow to
+come, which among many small scenes is much of their time."""
+
+_waiting = threading.local()
+
+
+def _buffer(memory: Memory, size: int) -> Bytes:
+    """Memory that a former map has left, or new one."""
+    if getattr(_waiting, "memory", None) == memory:
+        for number, buffer in enumerate(_waiting.buffers):
+            if size <= buffer.size <= 2 * size:
+                return cast(Bytes, _waiting.buffers.pop(number))
+    return memory(size)
+
+
+def _leave(memory: Memory, slots: Sequence[Slot]) -> None:
+    """Leave small buffers to the next map."""
+    buffers = [buffer for slot in slots for part in slot for buffer in part]
+    small = sum(buffer.size for buffer in buffers) <= SMALL_BYTES
+    _waiting.memory, _waiting.buffers = memory, buffers if small else []
 
 
 def map_blocks(
@@ -160,10 +193,12 @@ class _Pipeline(Generic[T]):
         tiles: Sequence[Tile] | None = None,
     ) -> None:
         self._sources, self._compute, self._bands = sources, compute, bands
+        self._memory, self._leaves = memory, bool(spare_bytes)  # views of others may live on
         self._tiles = list(plan) if tiles is None else tiles
         read_bytes = _read_bytes(sources, plan.largest, bands)
+        take = partial(_buffer, memory) if self._leaves else memory
         self._slots = [
-            (list(map(memory, read_bytes)), list(map(memory, spare_bytes)))
+            (list(map(take, read_bytes)), list(map(take, spare_bytes)))
             for _ in range(min(plan.slots, len(self._tiles)))
         ]
         self._readers = ThreadPoolExecutor(plan.readers, "read")
@@ -175,16 +210,27 @@ class _Pipeline(Generic[T]):
     def __exit__(self, *_: object) -> None:
         self._readers.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
+        if self._leaves:
+            _leave(self._memory, self._slots)
 
     def __iter__(self) -> Iterator[tuple[Tile, T]]:
+        if len(self._tiles) == 1:  # nothing overlaps: no thread need be started
+            yield from self._alone()
+            return
         free, running = deque(self._slots), deque[tuple[Tile, Slot, Future[T]]]()
         for tile in self._tiles:
+            check_stop()
             if not free:
                 yield from self._finished(running, free)
             slot = free.popleft()
             running.append((tile, slot, self._start(tile, slot)))
         while running:
             yield from self._finished(running, free)
+
+    def _alone(self) -> Iterator[tuple[Tile, T]]:
+        (tile,), ((buffers, spares),) = self._tiles, self._slots
+        check_stop()
+        yield tile, self._compute(tile, self._read(tile, buffers), spares)
 
     def _start(self, tile: Tile, slot: Slot) -> Future[T]:
         buffers, spares = slot
@@ -201,6 +247,7 @@ class _Pipeline(Generic[T]):
     def _finished(
         running: deque[tuple[Tile, Slot, Future[T]]], free: deque[Slot]
     ) -> Iterator[tuple[Tile, T]]:
+        check_stop()
         tile, slot, result = running.popleft()
         yield tile, result.result()
         free.append(slot)

@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from hsitool.cube import Tile
@@ -37,6 +37,11 @@ class Budget:
     memory: int = 512 * 10**6
     workers: int = field(default_factory=_cores)
     reserved: int = 0
+
+    def divided(self, jobs: int) -> Budget:
+        """What each of some jobs may take that run in one process at a time."""
+        memory = PROCESS_BYTES + (self.memory - PROCESS_BYTES) // jobs
+        return replace(self, memory=memory, workers=max(1, self.workers // jobs))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from hsitool.engine.plan import (
     TIMES_UNPACKED,
     Budget,
 )
+from hsitool.engine.stopping import check_stop
 from hsitool.errors import HsitoolWarning, UsageError
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Bytes, as_block
@@ -282,6 +283,7 @@ class _Slide:
             yield from self._finished(running)
 
     def _finished(self, running: deque[_Running]) -> Iterator[tuple[Tile, Block]]:
+        check_stop()
         oldest = running.popleft()
         yield oldest.tile, oldest.made.result()
         self._shop.spares.append(oldest.spare)

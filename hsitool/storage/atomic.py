@@ -169,7 +169,7 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the hidden folders that killed runs left; living writers hold their lock."""
-    for path in folder.glob(f".*{SUFFIX}"):
+    for path in _part_folders(folder):
         if not path.is_dir() or path.is_symlink():
             continue
         try:
@@ -186,6 +186,19 @@ def remove_leftovers(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
         finally:
             os.close(lock)
+
+
+def is_unfinished(target: Path) -> bool:
+    """Whether a killed run has left the hidden folder of an output beside it."""
+    target = Path(os.path.realpath(target))
+    start = f".{target.name[:150]}."
+    return any(path.name.startswith(start) for path in _part_folders(target.parent))
+
+
+def _part_folders(folder: Path) -> list[Path]:
+    """The hidden folders of outputs; a listing is faster than a pattern among many scenes."""
+    names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208
+    return [folder / name for name in names if name.endswith(SUFFIX)]
 
 
 def require_space(target: Path, nbytes: int) -> None:

@@ -18,7 +18,7 @@ from hsitool.storage import envi, georeference, wavelengths
 from hsitool.storage.envi_header import KNOWN_KEYS, is_comment, read_header
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Interleave
-from hsitool.storage.record import decode, encode
+from hsitool.storage.record import decode
 from hsitool.storage.wavelengths import SpectralTexts, warn
 
 RECORD_NAMESPACE, RECORD_KEY = "HSITOOL", "RECORD"
@@ -220,9 +220,9 @@ def _band_items(info: CubeInfo, band: int) -> dict[str, dict[str, str]]:
     return {space: tags for space, tags in spaces.items() if tags}
 
 
-def record_for(info: CubeInfo, plain_dataset: Any, path: Path) -> str | None:
-    """What a dataset written from `info` without a record does not give back."""
-    return encode(info, _plain(plain_dataset, path))
+def read_back(plain_dataset: Any, path: Path) -> CubeInfo:
+    """What a dataset that was written without a record gives back."""
+    return _plain(plain_dataset, path)
 
 
 def layout_words(dataset: Any) -> Layout:

@@ -70,9 +70,21 @@ class RawLayout:
 
         Pixel-interleaved files are read with all their bands, whatever `bands` says.
         """
+        if self._in_one_piece(tile, bands):
+            start, size = self.offsets.ravel()[:1], self.used.sum().reshape(1)
+            return Runs(start, np.zeros_like(start), size)
         file, buffer, length = self._run_arrays(tile, np.asarray(bands, np.int64))
         order = np.argsort(file, kind="stable")
         return _merged(Runs(file[order], buffer[order], length[order]))
+
+    def _in_one_piece(self, tile: Tile, bands: Sequence[int]) -> bool:
+        """Whether a tile is all of the cube, which lies in the file as it does in a buffer."""
+        count, rows, columns = self.shape
+        whole = tile == Tile(0, 0, rows, columns) and self.block_columns == columns
+        if not whole or list(bands) != list(range(count)):
+            return False
+        starts, sizes = self.offsets.ravel(), self.used.ravel()
+        return bool((starts[1:] == starts[:-1] + sizes[:-1]).all())
 
     def _pieces(self, tile: Tile) -> tuple[Index, Index]:
         """First rows and heights of the stretches of rows that lie in one piece in the file."""

@@ -183,10 +183,21 @@ def open_cube(
         return _open_envi(path, data, more)
     if data is not None:
         raise DataError(f"{path}: --data goes with an ENVI header, which this is not")
-    header = None if start.startswith(OTHER_FORMATS) else envi.header_of(path)
-    if header is not None and envi.is_header(header):
+    if header_beside(path) is not None:
         return _open_envi(path, None, more)
     return _open_raster(path, more, tiff.is_tiff(start))
+
+
+def header_beside(path: Path) -> Path | None:
+    """The header of an ENVI data file; None of other files.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if _start_of(path).startswith(OTHER_FORMATS):
+        return None
+    header = envi.header_of(path)
+    return header if header is not None and envi.is_header(header) else None
 
 
 OTHER_FORMATS = (*tiff.STARTS, b"\x89PNG", b"\x89HDF", b"\xff\xd8\xff", b"CDF", b"PK\3\4", b"GIF8")

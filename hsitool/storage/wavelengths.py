@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from pathlib import Path
 
 from hsitool.cube import CubeInfo, Tags
@@ -119,12 +120,17 @@ def _numbers(texts: Sequence[str] | None, bands: int, name: str) -> list[Decimal
     if len(texts) != bands:
         warn(f"{name}: {len(texts)} values for {bands} bands: left out")
         return None
-    numbers = [_number(text) for text in texts]
+    numbers = _parsed(tuple(texts))
     odd = [text for text, number in zip(texts, numbers, strict=True) if number is None]
     if odd:
         warn(f"{name}: '{odd[0][:30]}' is not a number: left out")
         return None
     return [n for n in numbers if n is not None]
+
+
+@lru_cache(maxsize=32)  # scenes of one camera say the same
+def _parsed(texts: tuple[str, ...]) -> list[Decimal | None]:
+    return [_number(text) for text in texts]
 
 
 def _number(text: str) -> Decimal | None:

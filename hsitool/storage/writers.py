@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +21,7 @@ from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError, UsageError
 from hsitool.storage import envi, raster, tiff
 from hsitool.storage.atomic import PartFolder, refuse_existing, require_space, told_of
+from hsitool.storage.geotiff_header import geotiff_header
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import (
     Block,
@@ -45,13 +46,18 @@ MAX_BLOCK_BYTES = 8 * 2**20
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How an output is to be written; `format` None goes by the file name."""
+    """How an output is to be written; `format` None goes by the file name.
+
+    `lines` are the command lines that make the outputs, for their provenance: the input, options,
+    and last the option that names the output.
+    """
 
     format: Format | None = None
     compress: Compression | None = None
     creation: Mapping[str, str] = field(default_factory=dict)
     overwrite: bool = False
     threads: int = 1
+    lines: Mapping[Path, Sequence[str]] = field(default_factory=dict)
 
 
 class CubeWriter(ABC):
@@ -242,10 +248,11 @@ def refuse_twins(
     named = [
         path for target in targets for path in output_paths(target, options or OutputOptions())
     ]
-    files = [os.path.realpath(path) for path in (*named, *others)]
-    for number, file in enumerate(files):
-        if file in files[:number]:
+    seen = set[str]()
+    for file in map(os.path.realpath, (*named, *others)):
+        if file in seen:
             raise UsageError(f"two outputs would be written to {file}: give each its own name")
+        seen.add(file)
 
 
 def refuse_inputs(
@@ -314,11 +321,20 @@ def create_cube(
         DataError: the place cannot be written or has no room.
     """
     options = options or OutputOptions()
+    info = _with_line(info, options.lines.get(path))
     target, *others = output_paths(Path(os.path.realpath(path)), options)
     refuse_existing([target, *others], options.overwrite)
     if output_format(path, options) == "envi":
         return _create_envi(target, info, like, options)
     return _create_geotiff(target, info, like, options)
+
+
+def _with_line(info: CubeInfo, line: Sequence[str] | None) -> CubeInfo:
+    """With the command line in the last step of the provenance."""
+    if line is None or not info.provenance:
+        return info
+    *before, last = info.provenance
+    return info.replace(provenance=(*before, {**last, "arguments": list(line)}))
 
 
 def _create_envi(target: Path, info: CubeInfo, like: Layout, options: OutputOptions) -> CubeWriter:
@@ -334,7 +350,7 @@ def _create_geotiff(
     target: Path, info: CubeInfo, like: Layout, options: OutputOptions
 ) -> CubeWriter:
     profile = _profile(info, like, options)
-    header, record = _header(info, profile, target)
+    header, record = geotiff_header(info, profile, target)
     grid = tiff.grid(header)
     if grid is None:
         raise UsageError("these creation options give no plain grid of samples: leave some out")
@@ -403,39 +419,3 @@ def _blocks(info: CubeInfo, like: Layout, pixel: bool, packed: bool) -> dict[str
         side = max(16, int((TARGET_BLOCK_BYTES / (item * depth)) ** 0.5) // 16 * 16)
         return {"TILED": "YES", "BLOCKXSIZE": side, "BLOCKYSIZE": side}
     return {"BLOCKYSIZE": min(info.rows, max(1, TARGET_BLOCK_BYTES // row))}
-
-
-def _header(
-    info: CubeInfo, profile: Mapping[str, Any], target: Path
-) -> tuple[tiff.Directory, str | None]:
-    """The directory that GDAL makes for `info` (no pixels), and the record in it.
-
-    Raises:
-        UsageError: GDAL refuses, or passes over a creation option.
-    """
-    from hsitool.storage.gdal import GDAL_ERRORS, complaints, one_line, open_memory
-
-    with complaints() as said:
-        try:
-            with _empty(info, profile, None) as memory, open_memory(memory) as dataset:
-                record = raster.record_for(info, dataset, target)
-            with _empty(info, profile, record) as memory:
-                directory = tiff.parse_directory(memory.read())
-        except (*GDAL_ERRORS, TypeError) as error:
-            raise UsageError(f"GDAL refuses to make {target.name}: {one_line(error)}") from error
-    if odd := next((text for text in said if "creation option" in text), None):
-        raise UsageError(f"GDAL refuses to make {target.name}: {odd}")
-    return directory, record
-
-
-@contextlib.contextmanager
-def _empty(info: CubeInfo, profile: Mapping[str, Any], record: str | None) -> Iterator[Any]:
-    """A GeoTIFF in memory that holds all of `info` but no pixels."""
-    from rasterio.io import MemoryFile
-
-    from hsitool.storage.gdal import open_memory
-
-    with MemoryFile() as memory:
-        with open_memory(memory, **profile, SPARSE_OK="TRUE") as dataset:
-            raster.apply(dataset, info, record)
-        yield memory

@@ -18,7 +18,6 @@ from hsitool.maths.scene.ranks import Counts, high_counts, low_counts, places, v
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import OutputOptions, create_cube
-from hsitool.tasks.provenance import with_step
 from hsitool.tasks.score_maps import map_info
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -127,7 +126,10 @@ def write_mask(
 ) -> None:
     """Write 1 where a score reaches the threshold, 0 where not, `NO_SCORE` where there is none."""
     made = map_info(scores.info, ["anomalies"], np.uint8, NO_SCORE)
-    made = with_step(made, "anomaly --top", scores.path, {"threshold": threshold})
+    *before, step = made.provenance
+    said = {**step["settings"], "threshold": threshold}
+    kept = {key: step[key] for key in ("tool", "command", "input")}
+    made = made.replace(provenance=(*before, {**kept, "settings": said}))
 
     def kernel(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
         outs[0][...] = blocks[0] >= threshold

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from hsitool.cube import Tile
 from hsitool.engine.blocks import fold_blocks
 from hsitool.engine.plan import Budget
@@ -29,7 +31,8 @@ def empty_bands(source: CubeReader, budget: Budget) -> list[int]:
             width = min(info.columns, 1024)
             tile = Tile(row, (info.columns - width) // 2, 1, width)
             block = source.read(tile, suspects)
-            suspects = _empty(suspects, [_all(rule, samples) for samples in block])
+            empty = rule.mask(block).reshape(len(suspects), -1).all(axis=1)
+            suspects = _empty(suspects, [bool(is_empty) for is_empty in np.atleast_1d(empty)])
     if not suspects:
         return []
 

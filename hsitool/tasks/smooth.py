@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +23,7 @@ from hsitool.maths.spectra.operator import SpectralOperator
 from hsitool.maths.spectra.refit import PartialRule
 from hsitool.maths.spectra.savgol import savgol_operator
 from hsitool.maths.spectra.segments import SplitGap, chain_bands, segment_bands
-from hsitool.maths.spectra.spectral import spectral_kernel
+from hsitool.maths.spectra.spectral import SpectralKernel, spectral_kernel
 from hsitool.maths.spectra.windows import Mode, Width
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
@@ -159,10 +161,9 @@ def _kernel(
     device: Device,
 ) -> Callable[[Sequence[Block], Sequence[Block]], Sequence[Block]]:
     """What makes all output blocks of a tile: those of the fits, then their deviations."""
-    stored = [_on_stored(fit.operator, info) for fit in fits.values()]
-    if bands is not None:
-        stored = [operator.on_inputs(bands) for operator in stored]
-    smoothing = spectral_kernel(stored, info.dtype, info.nodata, device)
+    operators = tuple(fit.operator for fit in fits.values())
+    nodata = None if info.nodata is None or math.isnan(info.nodata) else info.nodata
+    smoothing = _smoothing(operators, info.scale, info.offset, bands, info.dtype, nodata, device)
     if sigma is None or not sigma.targets:
         deviations = None
     else:
@@ -170,12 +171,30 @@ def _kernel(
         deviations = sigma_kernel(sigma, physical, info, bands)
 
     def filled(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
-        smoothing(blocks[0], outs[: len(stored)])
+        smoothing(blocks[0], outs[: len(operators)])
         if deviations is not None:
-            deviations(blocks, outs[len(stored) :])
+            deviations(blocks, outs[len(operators) :])
         return outs
 
     return filled
+
+
+@lru_cache(maxsize=8)  # NaN counts as missing without being named, and would equal no other key
+def _smoothing(
+    operators: tuple[SpectralOperator, ...],
+    scale: tuple[float, ...] | None,
+    offset: tuple[float, ...] | None,
+    bands: range | None,
+    dtype: np.dtype[Any],
+    nodata: float | None,
+    device: Device,
+) -> SpectralKernel:
+    """What carries out operators on stored samples."""
+    factors = 1.0 if scale is None else scale, 0.0 if offset is None else offset
+    stored = [operator.rescaled(*factors) for operator in operators]
+    if bands is not None:
+        stored = [operator.on_inputs(bands) for operator in stored]
+    return spectral_kernel(stored, dtype, nodata, device)
 
 
 def window_of(text: str) -> int | Width:
@@ -201,17 +220,26 @@ def fit_of(info: CubeInfo, settings: SmoothSettings, empty: Sequence[int] = ()) 
     _refuse_axis(info, settings)
     good = np.ones(info.bands, bool) if info.good is None else np.array(info.good)
     good[list(empty)] = False
-    bands = info.bands, info.wavelength_nm, good.tolist()
+    return _fit(settings, info.bands, info.wavelength_nm, tuple(good.tolist()))
+
+
+@lru_cache(maxsize=16)  # scenes of one camera share them
+def _fit(
+    settings: SmoothSettings,
+    bands: int,
+    wavelength_nm: tuple[float, ...] | None,
+    good: tuple[bool, ...],
+) -> Fit:
     cuts = settings.split_gap, settings.split_at_nm
-    segments = segment_bands(*bands, *cuts)
+    segments = segment_bands(bands, wavelength_nm, good, *cuts)
     operator = savgol_operator(
-        positions(info, settings),
+        positions(bands, wavelength_nm, settings),
         segments,
         settings.window,
         settings.degree,
         settings.deriv,
         mode=settings.mode,
-        chains=chain_bands(*bands, *cuts) if settings.fill_bad else (),
+        chains=chain_bands(bands, wavelength_nm, good, *cuts) if settings.fill_bad else (),
         partial=PartialRule(settings.min_valid, settings.fill_gaps),
     )
     return Fit(settings, segments, operator.residual() if settings.residual else operator)
@@ -232,18 +260,15 @@ def _refuse_axis(info: CubeInfo, settings: SmoothSettings) -> None:
         )
 
 
-def _on_stored(operator: SpectralOperator, info: CubeInfo) -> SpectralOperator:
-    return operator.rescaled(
-        1.0 if info.scale is None else info.scale, 0.0 if info.offset is None else info.offset
-    )
-
-
-def positions(info: CubeInfo, settings: SmoothSettings) -> np.ndarray[Any, np.dtype[np.float64]]:
+def positions(
+    bands: int, wavelength_nm: tuple[float, ...] | None, settings: SmoothSettings
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     """(bands,) where the bands lie on the axis of the fit: in nm, or by number."""
-    index = np.arange(info.bands, dtype=np.float64)
+    index = np.arange(bands, dtype=np.float64)
     if settings.delta_nm is not None:
         return index * settings.delta_nm
-    return np.array(info.wavelength_nm) if fits_nm(info, settings) else index
+    known = settings.spacing == "auto" and wavelength_nm is not None
+    return np.array(wavelength_nm) if known else index
 
 
 def fits_nm(info: CubeInfo, settings: SmoothSettings) -> bool:

@@ -117,9 +117,14 @@ def band_block(source: CubeReader, bands: Sequence[int]) -> BandBlock:
 
 
 def save_model(
-    path: Path, model: SceneModel, settings: dict[str, Any], *, overwrite: bool = False
+    path: Path,
+    model: SceneModel,
+    settings: dict[str, Any],
+    *,
+    line: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> None:
-    """Write a model; `settings` go into its provenance.
+    """Write a model; `settings` and the command line go into its provenance.
 
     Raises:
         UsageError: the file exists, or its folder does not.
@@ -144,6 +149,7 @@ def save_model(
             "tool": f"hsitool {hsitool.__version__}",
             "command": "stats",
             "settings": {key: value for key, value in settings.items() if value is not None},
+            **({"arguments": list(line)} if line else {}),
         },
     }
     write_scene(path, SceneFile(arrays, facts), overwrite=overwrite)

@@ -53,6 +53,14 @@ def test_smooth_speed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_many_scenes(tmp_path: Path) -> None:
+    options = ("--scenes", 4, "--gigabytes", 0.004, "--runs", 1, "--folder", tmp_path)
+    table = benchmark("many_scenes", *options)
+    assert [row[0] for row in table] == ["envi", "gtiff"]
+    assert all(float(row[2]) > 0 for row in table)
+    assert not list(tmp_path.iterdir())
+
+
 def test_undistort_speed(tmp_path: Path) -> None:
     options = (*TINY, "--folder", tmp_path, "--layouts", "envi-bil")
     ((layout, *cells),) = benchmark("undistort_speed", *options)

@@ -152,7 +152,7 @@ def test_info_for_programs_of_points_and_of_a_result(folder: Path) -> None:
     assert found["tags"]["MISSION"] == made.items.tags["MISSION"]
     done("smooth", made.path, "-w3", "-d1", "-o", "out.tif")
     (step,) = done("info", "out.tif", "--json").json()["provenance"]
-    assert set(step) == {"tool", "command", "input", "settings"}
+    assert set(step) == {"tool", "command", "input", "settings", "arguments"}
     assert (step["command"], step["input"]) == ("smooth", "in.tif")
     assert step["settings"]["window"] == 3
 

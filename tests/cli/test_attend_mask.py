@@ -79,7 +79,7 @@ def polygon(path: Path, *corners: tuple[float, float]) -> Path:
         (["--at", "1,2", "--spectrum", "out.tif"], 2, "two outputs would be written to"),
         (["--score", "rx", "--require", "present"], 2, "--require present needs a query"),
         (["--score", "rx", "--track"], 2, "--track carries a query"),
-        (["cube.tif", "--at", "1,2"], 2, "2 cubes: give one, or several in time order"),
+        (["other.tif", "--at", "1,2"], 2, "--output out.tif is one file, and 2 cubes are given"),
     ],
 )
 def test_refusals(

@@ -288,6 +288,18 @@ def test_a_target_in_polygons_and_a_stored_model(scene: Scene, tmp_path: Path) -
     assert found[0] == found[1]
 
 
+def test_a_cube_of_picks_has_the_line_that_makes_it(scene: Scene, tmp_path: Path) -> None:
+    picked = tmp_path / "picked.tif"
+    asked = ("attend", "bands", scene.path, "-t", scene.mask, "--pick", "3", "--min-gap", "50")
+    done(*asked, "-o", tmp_path / "b.csv", "--cube", picked, "-q")
+    before = picked.read_bytes()
+    (line,) = done("provenance", picked).out.splitlines()
+    words = line.split()
+    assert words[:3] == ["hsitool", "attend", "bands"] and words[-2:] == ["--cube", str(picked)]
+    done(*words[1:], "-o", tmp_path / "again.csv", "--overwrite", "-q")
+    assert picked.read_bytes() == before
+
+
 def test_memory_and_threads_change_nothing(scene: Scene, tmp_path: Path) -> None:
     asked = ("attend", "bands", scene.path, "-t", scene.mask, "--composite")
     done(*asked, tmp_path / "a.tif", "-o", tmp_path / "a.csv")

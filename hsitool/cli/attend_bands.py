@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hsitool.cli.app import attend
-from hsitool.cli.attend_options import NormName, TemperatureOption
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
     BackgroundFile,
@@ -24,9 +23,11 @@ from hsitool.cli.options import (
     Json,
     MaxMemory,
     ModelFile,
+    NormName,
     Overwrite,
     Quiet,
     ShrinkOption,
+    TemperatureOption,
     Threads,
     WavelengthsFile,
     budget_of,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -13,13 +12,12 @@ import typer
 
 from hsitool.cli.app import attend
 from hsitool.cli.attend_options import (
-    FocusOption,
-    NormName,
     NormOption,
     QueryOption,
     QueryScale,
     RoiOption,
     asked_of,
+    size_of,
 )
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
@@ -29,10 +27,12 @@ from hsitool.cli.options import (
     CreationOptions,
     CubePath,
     DataFile,
+    FocusOption,
     FormatOption,
     Json,
     MaxMemory,
     ModelFile,
+    NormName,
     Overwrite,
     Quiet,
     ShrinkOption,
@@ -165,7 +165,7 @@ def glimpse(
 
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    settings = GlimpseSettings(_size(size), sigma, count, seed, edge.value, best, replace)
+    settings = GlimpseSettings(size_of(size), sigma, count, seed, edge.value, best, replace)
     look = MaskSettings(
         score=score or ("ace" if query or roi else "rx"),
         focus=focus,
@@ -197,15 +197,6 @@ def glimpse(
     _tell(found, quiet)
     for path in (*paths, folder / "glimpses.csv"):
         typer.echo(path)
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Rows and columns."""
-    match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[x×,]\s*(\d{1,9}))?\s*", text)
-    if not match:
-        raise UsageError(f"--size '{text}' is not H or HxW in pixels, as 64 or 48x64")
-    height = int(match[1])
-    return height, int(match[2] or height)
 
 
 def _where(

@@ -14,14 +14,11 @@ import typer
 
 from hsitool.cli.app import attend
 from hsitool.cli.attend_options import (
-    FocusOption,
-    NormName,
     NormOption,
     QueryOption,
     QueryScale,
     RoiOption,
     ScoreOption,
-    TemperatureOption,
 )
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
@@ -30,13 +27,17 @@ from hsitool.cli.options import (
     CompressOption,
     CreationOptions,
     DataFile,
+    FocusOption,
     FormatOption,
     Json,
     MaxMemory,
     ModelFile,
+    NormName,
     Overwrite,
     Quiet,
+    RgbOption,
     ShrinkOption,
+    TemperatureOption,
     Threads,
     WavelengthsFile,
     budget_of,
@@ -166,12 +167,7 @@ def mask(
             help="Draw the weights over the scene (.png, .svg, .pdf; matplotlib).",
         ),
     ] = None,
-    rgb: Annotated[
-        str | None,
-        typer.Option(
-            metavar="R,G,B", help="Bands of the picture, as 30,20,10; by default true colour."
-        ),
-    ] = None,
+    rgb: RgbOption = None,
     form: FormatOption = None,
     compress: CompressOption = None,
     creation: CreationOptions = None,

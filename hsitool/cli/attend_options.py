@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsitool.cli.options import factor_of, numbers
+from hsitool.cli.options import NormName, factor_of, numbers
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
     from hsitool.storage.readers import CubeReader
     from hsitool.tasks.attend_query import Asked
-
-
-class NormName(StrEnum):
-    """What turns scores into weights."""
-
-    sparsemax = "sparsemax"
-    softmax = "softmax"
-    entmax15 = "entmax15"
 
 
 QueryOption = Annotated[
@@ -46,23 +38,6 @@ ScoreOption = Annotated[
         "--score",
         metavar="ace|mf|sam|sid|rx|edge|FILE",
         help="Likeness, or another score; a raster's.",
-    ),
-]
-FocusOption = Annotated[
-    str | None,
-    typer.Option(
-        "--focus",
-        metavar="1%|500",
-        help="Effective number of pixels, or share of them.  [default: 1%]",
-        show_default=False,
-    ),
-]
-TemperatureOption = Annotated[
-    float | None,
-    typer.Option(
-        "--temperature",
-        metavar="T",
-        help="Scores per unit of the exponent, instead of --focus.",
     ),
 ]
 NormOption = Annotated[
@@ -101,3 +76,19 @@ def asked_of(
         x, y = numbers(xy, 2, "--xy", "X,Y")
         return Asked(place=places.at_xy(source.info, x, y))
     return None if roi is None else Asked(region=roi)
+
+
+LARGEST_SIDE = 2**20
+
+
+def size_of(text: str) -> tuple[int, int]:
+    """Rows and columns, of `64` or `64x48`.
+
+    Raises:
+        UsageError: neither, or beyond any image.
+    """
+    match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[x,]\s*(\d{1,9}))?\s*", text)
+    sides = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not (min(sides) > 0 and max(sides) <= LARGEST_SIDE):
+        raise UsageError(f"--size '{text}' is no size: write rows, or ROWSxCOLUMNS, as 64 or 64x48")
+    return sides

@@ -40,6 +40,14 @@ class CompressName(StrEnum):
     lzw = "lzw"
 
 
+class NormName(StrEnum):
+    """What turns scores into weights."""
+
+    sparsemax = "sparsemax"
+    softmax = "softmax"
+    entmax15 = "entmax15"
+
+
 CubePath = Annotated[
     Path,
     typer.Argument(
@@ -132,6 +140,31 @@ ShrinkOption = Annotated[
         metavar="noise[=K]|oas|none",
         help="What holds the covariance up: K noise variances, shrinkage, or nothing.",
         show_default=False,
+    ),
+]
+FocusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--focus",
+        metavar="1%|500",
+        help="Effective number of pixels, or share of them.  [default: 1%]",
+        show_default=False,
+    ),
+]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        metavar="T",
+        help="Scores per unit of the exponent, instead of --focus.",
+    ),
+]
+RgbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rgb",
+        metavar="R,G,B",
+        help="Bands of the picture, as 30,20,10; by default true colour.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

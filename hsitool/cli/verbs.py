@@ -5,6 +5,8 @@ from hsitool.cli import (  # noqa: F401
     attend_bands,
     attend_glimpse,
     attend_mask,
+    attend_self,
+    attend_warp,
     band,
     calib,
     camera_board,

@@ -135,11 +135,11 @@ class Frame:
         spectra, found = piece.chosen, np.full(piece.valid.shape, np.nan)
         seen = Seen(spectra.shape[1], spectra.sum(axis=1))
         if not seen.count:
-            self.scores[_inside(piece.tile)] = found
+            self.scores[inside(piece.tile)] = found
             return seen
         scores = scoring.of(piece)
         found[piece.valid] = np.where(np.isnan(scores), -np.inf, scores)
-        self.scores[_inside(piece.tile)] = found
+        self.scores[inside(piece.tile)] = found
         if query is None:
             return seen
         is_angle = isinstance(scoring, Likeness) and scoring.method == "sam"
@@ -167,7 +167,7 @@ class Frame:
         def measure(tile: Tile, read: Sequence[Block]) -> Gathered:
             total = nothing(blocks.count, self.pixels.count)
             for piece in self.pixels.pieces(tile, read):
-                weights = attention.weights(self.scores[_inside(piece.tile)])
+                weights = attention.weights(self.scores[inside(piece.tile)])
                 there = weights > 0
                 if there.any():
                     rows, columns = np.nonzero(there)
@@ -177,7 +177,7 @@ class Frame:
             return total
 
         def wanted(tile: Tile) -> bool:
-            return bool((self.scores[_inside(tile)] > attention.floor).any())
+            return bool((self.scores[inside(tile)] > attention.floor).any())
 
         start = nothing(blocks.count, self.pixels.count)
         return context(self._fold(measure, start, wanted), fixed)
@@ -200,7 +200,8 @@ class Frame:
         )
 
 
-def _inside(tile: Tile) -> tuple[slice, slice]:
+def inside(tile: Tile) -> tuple[slice, slice]:
+    """Where a tile lies in an image."""
     return (
         slice(tile.row, tile.row + tile.height),
         slice(tile.column, tile.column + tile.width),
@@ -227,14 +228,14 @@ def open_frame(
 
 @contextmanager
 def image_room(
-    target: Path, shape: tuple[int, int], dtype: DTypeLike, budget: Budget
+    target: Path, shape: tuple[int, ...], dtype: DTypeLike, budget: Budget
 ) -> Iterator[tuple[NDArray[Any], Budget]]:
     """An image of zeros in memory, or in a file beside `target`, and the memory that is left.
 
     Raises:
         DataError: there is no room for the file.
     """
-    size = np.dtype(dtype).itemsize * shape[0] * shape[1]
+    size = np.dtype(dtype).itemsize * math.prod(shape)
     if size <= IN_MEMORY * budget.memory:
         yield np.zeros(shape, dtype), replace(budget, memory=budget.memory - size)
         return

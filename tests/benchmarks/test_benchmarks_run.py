@@ -85,6 +85,15 @@ def test_scene_speed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_attend_speed(tmp_path: Path) -> None:
+    small = ("--rows-gigabytes", 0.005, "--tokens", 900, "--layouts", "envi-bip")
+    table = benchmark("attend_speed", *TINY, *small, "--folder", tmp_path)
+    assert [row[0].split(",")[0].split()[0] for row in table] == ["Z", "self", *["warp"] * 4]
+    assert all(float(row[3]) > 0 for row in table)
+    assert all(row[-1] == "yes" for row in table[1:])
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("layout", "verbs", "gigabytes", "budget"),
     [
@@ -142,3 +151,8 @@ def test_undistort_of_4_gb_keeps_its_limits(layout: str) -> None:
 @pytest.mark.slow
 def test_scene_models_keep_pace_with_a_script_in_memory() -> None:
     assert benchmark("scene_speed", limits=True)
+
+
+@pytest.mark.slow
+def test_attention_keeps_its_limits() -> None:
+    assert benchmark("attend_speed", limits=True)

@@ -207,6 +207,12 @@ def choose_device(word: str = "auto") -> Device:
     raise DeviceError(f"device {word}: {trouble or f'no such GPU: give {known}'}")
 
 
+def on_cpu(array: Any) -> NDArray[Any]:
+    """An array in the memory of this machine: itself, or a copy of what is on a GPU."""
+    copied: NDArray[Any] = array if device_of(array) == CPU else _cupy().asnumpy(array)
+    return copied
+
+
 def device_of(array: Any) -> Device:
     """Where an array lives."""
     cupy = sys.modules.get("cupy")

@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsitool.cli.app import attend
+from hsitool.cli.attend_options import (
+    NormOption,
+    QueryOption,
+    QueryScale,
+    RoiOption,
+    ScoreOption,
+)
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
     BackgroundFile,
@@ -79,14 +86,7 @@ def mask(
             show_default=False,
         ),
     ],
-    query: Annotated[
-        str | None,
-        typer.Option(
-            "--query",
-            metavar="FILE[:NAME]",
-            help="A spectrum: a table, a spectral library, an ASD file.",
-        ),
-    ] = None,
+    query: QueryOption = None,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="ROW,COL", help="The spectrum of a pixel, from 0."),
@@ -95,25 +95,12 @@ def mask(
         str | None,
         typer.Option("--xy", metavar="X,Y", help="The spectrum at a place in the cube's CRS."),
     ] = None,
-    roi: Annotated[
-        Path | None,
-        typer.Option("--roi", metavar="FILE", help="The mean of polygons (GeoJSON) or of a mask."),
-    ] = None,
-    query_scale: Annotated[
-        float,
-        typer.Option("--query-scale", metavar="N", help="Factor for the spectrum of --query."),
-    ] = 1.0,
-    score: Annotated[
-        str,
-        typer.Option(
-            metavar="ace|mf|sam|sid|rx|edge|FILE", help="Likeness, or another score; a raster's."
-        ),
-    ] = "ace",
+    roi: RoiOption = None,
+    query_scale: QueryScale = 1.0,
+    score: ScoreOption = "ace",
     focus: FocusOption = None,
     temperature: TemperatureOption = None,
-    norm: Annotated[
-        NormName, typer.Option(help="From scores to weights; softmax leaves a haze.")
-    ] = NormName.sparsemax,
+    norm: NormOption = NormName.sparsemax,
     bands: BandsOption = None,
     background: BackgroundFile = None,
     model: ModelFile = None,

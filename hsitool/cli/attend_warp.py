@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hsitool.cli.app import attend
+from hsitool.cli.attend_options import size_of
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
     CompressOption,
@@ -33,12 +33,9 @@ from hsitool.cli.options import (
     written,
 )
 from hsitool.cli.said import said_options
-from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
     from hsitool.tasks.attend_warp import Warped
-
-LARGEST_SIDE = 2**20
 
 
 @attend.command(
@@ -137,19 +134,6 @@ def warp(
 def _pair(text: str, option: str, form: str) -> tuple[float, float]:
     first, second = numbers(text, 2, option, form)
     return first, second
-
-
-def size_of(text: str) -> tuple[int, int]:
-    """Rows and columns, of `64` or `64x48`.
-
-    Raises:
-        UsageError: neither, or beyond any image.
-    """
-    match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[x,]\s*(\d{1,9}))?\s*", text)
-    sides = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-    if not (min(sides) > 0 and max(sides) <= LARGEST_SIDE):
-        raise UsageError(f"--size '{text}' is no size: write rows, or ROWSxCOLUMNS, as 64 or 64x48")
-    return sides
 
 
 def _report(made: Warped, target: str) -> dict[str, Any]:

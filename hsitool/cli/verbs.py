@@ -2,6 +2,8 @@
 
 from hsitool.cli import (  # noqa: F401
     anomaly,
+    attend_bands,
+    attend_glimpse,
     attend_mask,
     attend_self,
     attend_warp,

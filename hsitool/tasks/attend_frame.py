@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import add
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from hsitool.cube import Tile
 from hsitool.engine.blocks import Progress, fold_blocks
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 IN_MEMORY = 1 / 4
-"""Part of the memory that scores may take before they are mapped from a file."""
+"""Part of the memory that an image may take before it is mapped from a file."""
 
 NEAR_DEG = 1e-3
 """Pixels no further than this from the query are looked at more closely."""
@@ -221,23 +221,23 @@ def open_frame(
     Raises:
         DataError: there is no room for the file.
     """
-    shape = source.info.rows, source.info.columns
-    with score_room(target, shape, budget) as (scores, left):
-        yield Frame(source, Pixels([source], [bands]), scores, left, progress)
+    pixels, shape = Pixels([source], [bands]), (source.info.rows, source.info.columns)
+    with image_room(target, shape, np.float64, budget) as (scores, left):
+        yield Frame(source, pixels, scores, left, progress)
 
 
 @contextmanager
-def score_room(
-    target: Path, shape: tuple[int, ...], budget: Budget
-) -> Iterator[tuple[Floats, Budget]]:
-    """An array for scores, in memory or in a file beside `target`; and what memory is left.
+def image_room(
+    target: Path, shape: tuple[int, ...], dtype: DTypeLike, budget: Budget
+) -> Iterator[tuple[NDArray[Any], Budget]]:
+    """An image of zeros in memory, or in a file beside `target`, and the memory that is left.
 
     Raises:
         DataError: there is no room for the file.
     """
-    size = 8 * math.prod(shape)
+    size = np.dtype(dtype).itemsize * math.prod(shape)
     if size <= IN_MEMORY * budget.memory:
-        yield np.full(shape, np.nan), replace(budget, memory=budget.memory - size)
+        yield np.zeros(shape, dtype), replace(budget, memory=budget.memory - size)
         return
-    with scratch_array(target, shape) as scores:
-        yield scores, budget
+    with scratch_array(target, shape, dtype) as image:
+        yield image, budget

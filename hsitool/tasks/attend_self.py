@@ -27,7 +27,7 @@ from hsitool.storage.projections import read_projections
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.wavelengths import warn
-from hsitool.tasks.attend_frame import inside, score_room
+from hsitool.tasks.attend_frame import image_room, inside
 from hsitool.tasks.attend_query import Asked, Query, find_query
 from hsitool.tasks.pixels import Pixels, used_bands
 from hsitool.tasks.spectrum import Place
@@ -191,7 +191,7 @@ def related(
     space = space_of(source, settings, budget, progress)
     queries = [find_query(source, Asked(place=p), space.pixels.bands[0]) for p in places]
     shape = len(queries), source.info.rows, source.info.columns
-    with score_room(target, shape, budget) as (scores, left):
+    with image_room(target, shape, np.float64, budget) as (scores, left):
         pixels = _score(space, queries, scores, left, progress)
         temperature = temperature_of(space, settings)
         rows = [

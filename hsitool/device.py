@@ -42,6 +42,19 @@ class Device:
         """Memory of this machine for blocks that are sent to the device and back."""
         return np.empty(nbytes, np.uint8)
 
+    def put(self, array: NDArray[Any]) -> Any:
+        """The array on the device."""
+        return array
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """The array in the memory of this machine."""
+        return np.asarray(array)
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """What is computed with arrays on the device is computed within."""
+        yield
+
 
 CPU = Device()
 
@@ -50,8 +63,8 @@ CPU = Device()
 class Gpu(Device):
     """A GPU, by its number in CUDA.
 
-    All but `name` and `empty` is called within `here` or `lane`, which tell what fails on the GPU
-    as a DeviceError.
+    All but `name` and `empty` is called within `here`, `work` or `lane`, which tell what fails on
+    the GPU as a DeviceError.
     """
 
     number: int = 0
@@ -75,6 +88,20 @@ class Gpu(Device):
             cuda = _cupy().cuda
             memory = cuda.PinnedMemoryPointer(cuda.PinnedMemory(nbytes, PINNED), 0)
             return np.frombuffer(memory, np.uint8, nbytes)
+
+    def put(self, array: NDArray[Any]) -> Any:
+        """The array on the GPU, within `work`."""
+        return _cupy().asarray(array)
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """The array in the memory of this machine, within `work`."""
+        return np.asarray(_cupy().asnumpy(array))
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """What is computed with arrays on the GPU is computed within."""
+        with self.here():
+            yield
 
     @contextmanager
     def here(self) -> Iterator[None]:
@@ -180,12 +207,23 @@ def choose_device(word: str = "auto") -> Device:
     raise DeviceError(f"device {word}: {trouble or f'no such GPU: give {known}'}")
 
 
+def on_cpu(array: Any) -> NDArray[Any]:
+    """An array in the memory of this machine: itself, or a copy of what is on a GPU."""
+    copied: NDArray[Any] = array if device_of(array) == CPU else _cupy().asnumpy(array)
+    return copied
+
+
 def device_of(array: Any) -> Device:
     """Where an array lives."""
     cupy = sys.modules.get("cupy")
     if cupy is not None and isinstance(array, cupy.ndarray):
         return Gpu(array.device.id)
     return CPU
+
+
+def array_module(array: Any) -> Any:
+    """NumPy, or CuPy for an array on a GPU: what else is computed beside it belongs there."""
+    return np if device_of(array) == CPU else _cupy()
 
 
 def _gpus() -> tuple[int, str]:

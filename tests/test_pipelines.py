@@ -155,6 +155,8 @@ def test_tables_of_a_stream_are_those_of_the_file(
         ("anomaly",),
         ("anomaly", "--window", "3,9"),
         ("attend mask", "--at", "7,7"),
+        ("attend self", "--at", "7,7"),
+        ("attend warp", "--at", "30,15", "--rotate", "20", "--zoom", "1.5"),
         ("undistort", "--camera", "cameras.txt"),
     ],
     ids=lambda verb: " ".join(map(str, verb)),

@@ -42,6 +42,14 @@ class CompressName(StrEnum):
     lzw = "lzw"
 
 
+class NormName(StrEnum):
+    """What turns scores into weights."""
+
+    sparsemax = "sparsemax"
+    softmax = "softmax"
+    entmax15 = "entmax15"
+
+
 CubePath = Annotated[
     Path,
     typer.Argument(
@@ -136,6 +144,31 @@ ShrinkOption = Annotated[
         metavar="noise[=K]|oas|none",
         help="What holds the covariance up: K noise variances, shrinkage, or nothing.",
         show_default=False,
+    ),
+]
+FocusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--focus",
+        metavar="1%|500",
+        help="Effective number of pixels, or share of them.  [default: 1%]",
+        show_default=False,
+    ),
+]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        metavar="T",
+        help="Scores per unit of the exponent, instead of --focus.",
+    ),
+]
+RgbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rgb",
+        metavar="R,G,B",
+        help="Bands of the picture, as 30,20,10; by default true colour.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -257,8 +290,12 @@ def target_of(output: Path | None, cube: Path, verb: str, form: FormatName | Non
     if output is not None:
         return output
     suffix = ".img" if form is FormatName.envi else ".tif"
-    stem = "stdin" if cube == STANDARD else cube.stem
-    return Path(f"{stem}_{verb}{suffix}")
+    return Path(f"{stem_of(cube)}_{verb}{suffix}")
+
+
+def stem_of(cube: Path) -> str:
+    """What a scene is called; standard input has no name of its own."""
+    return "stdin" if cube == STANDARD else cube.stem
 
 
 def written(target: Path, output: OutputOptions) -> None:

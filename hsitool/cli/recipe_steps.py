@@ -94,9 +94,15 @@ def _takes_cube(command: Any) -> bool:
     return first is not None and first.name in ("cube", "cubes")
 
 
-def _gives_cube(command: Any) -> bool:
-    """Whether it writes rasters: those have creation options."""
+def _writes_rasters(command: Any) -> bool:
+    """Whether it does: then it has creation options."""
     return any("--co" in param.opts for param in command.params)
+
+
+def _gives_cube(command: Any) -> bool:
+    """Whether its output is a raster, not a table or a folder."""
+    outputs = [param for param in command.params if "--output" in param.opts]
+    return _writes_rasters(command) and any(output.metavar == "FILE" for output in outputs)
 
 
 def _refuse_place(recipe: Recipe, number: int, command: Any) -> None:
@@ -107,7 +113,7 @@ def _refuse_place(recipe: Recipe, number: int, command: Any) -> None:
     if not is_last and not _gives_cube(command):
         raise recipe.refusal(step.line, f"{step.verb} gives no cube: it can only be the last step")
     has_output = any("--output" in param.opts for param in command.params)
-    if is_last and has_output and _gives_cube(command) and recipe.output is None:
+    if is_last and has_output and _writes_rasters(command) and recipe.output is None:
         raise recipe.refusal(1, f"the recipe has no output, and {step.verb} makes one")
     if is_last and not has_output and recipe.output is not None:
         raise recipe.refusal(

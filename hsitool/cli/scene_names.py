@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hsitool.cli.options import stem_of
 from hsitool.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -48,11 +49,6 @@ class Names:
         if output.name is None:
             return self.out_dir / f"{stem_of(cube)}{self.suffix}"
         return self.out_dir / f"{stem_of(cube)}_{output.name.name}"
-
-
-def stem_of(cube: Path) -> str:
-    """What a scene is called; standard input has no name of its own."""
-    return "stdin" if str(cube) == "-" else cube.stem
 
 
 def refuse_names(cubes: Sequence[Path], outputs: Sequence[Output], out_dir: Path | None) -> None:

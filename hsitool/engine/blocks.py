@@ -101,7 +101,7 @@ def map_blocks(
         for done, (tile, outs) in enumerate(pipeline, 1):
             # By one thread: several would wait for one another at the file's lock.
             for sink, out in zip(sinks, outs, strict=True):
-                sink.write(tile.moved(-window.row, -window.column), out)
+                sink.lend(tile.moved(-window.row, -window.column), out)
             if progress is not None:
                 progress(done, len(plan))
 

@@ -122,6 +122,11 @@ class Link:
             given.then = then
         self._settle(given)
 
+    def wait_free(self) -> None:
+        """Until nobody looks any more at what was given last."""
+        given = self._last
+        self._wait(lambda: given is None or given.is_over)
+
     def take(self, block: Block) -> None:
         """Fill a block with the next lines."""
         filled = 0
@@ -189,6 +194,8 @@ class Link:
     def _settle(self, given: _Given) -> None:
         """Tell whom it concerns, once, that nobody looks at lines any more."""
         with self._change:
+            if given.is_over:
+                self._change.notify_all()
             then = given.then if given.is_over else None
             if then is not None:
                 given.then = None
@@ -248,6 +255,10 @@ class LinkWriter(CubeWriter):
         link.announce(info, like.interleave)
 
     def write(self, tile: Tile, block: Block) -> None:
+        self.lend(tile, block)
+        self._link.wait_free()
+
+    def lend(self, tile: Tile, block: Block) -> None:
         if (tile.row, tile.column, tile.width) != (self._row, 0, self.info.columns):
             raise RuntimeError(f"line {tile.row} does not follow line {self._row - 1}")
         self._row += tile.height

@@ -88,8 +88,12 @@ class CubeWriter(ABC):
             DataError: the disk is full or fails.
         """
 
+    def lend(self, tile: Tile, block: Block) -> None:
+        """As `write`; but the block may not be filled anew until `when_free` says so."""
+        self.write(tile, block)
+
     def when_free(self, then: Callable[[], None]) -> None:
-        """Call `then` as soon as the block that was written last may be filled anew."""
+        """Call `then` as soon as the block that was lent last may be filled anew."""
         then()
 
     @abstractmethod

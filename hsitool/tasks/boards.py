@@ -100,9 +100,12 @@ class Detections:
             DataError: none was found.
         """
         if not self.found:
+            looked = [view for view in self.views if view.status != "unreadable"]
+            shown = looked[0] if looked else self.views[0]
+            hint = HINTS[self.board.target] if looked else "none can be read"
             raise DataError(
                 f"no {self.board} {self.board.target} board found in "
-                f"{_count(len(self.views), 'image')} ({self.views[0]}): {HINTS[self.board.target]}"
+                f"{_count(len(self.views), 'image')} ({shown}): {hint}"
             )
 
     def corner_views(self) -> list[CornerView]:

@@ -13,7 +13,9 @@ from hsitool.maths.cameras.calibration import calibrate
 from hsitool.maths.cameras.calibration_request import BoardModel
 from hsitool.maths.cameras.calibration_result import Calibration, Refusal
 from hsitool.maths.cameras.camera import PIXELS, Floats, Model, Sensor, is_pixel
+from hsitool.maths.cameras.model_fits import FEWEST_VIEWS
 from hsitool.maths.cameras.projection_error import projection_errors
+from hsitool.tasks.boards import HINTS
 from hsitool.tasks.calib_inputs import Corners
 
 PUSHBROOM = (
@@ -167,6 +169,7 @@ def calibrate_corners(corners: Corners, settings: CalibSettings | None = None) -
         DataError: too few views, or they do not determine the camera.
     """
     settings = settings or CalibSettings()
+    _refuse_mistaken(corners)
     began = time.perf_counter()
     found = calibrate(
         corners.board_views(),
@@ -181,6 +184,16 @@ def calibrate_corners(corners: Corners, settings: CalibSettings | None = None) -
     )
     took = time.perf_counter() - began
     return CalibrationRun(found, settings, corners, took)
+
+
+def _refuse_mistaken(corners: Corners) -> None:
+    """Where most images do not show the board, it is perhaps another one that they show."""
+    seen, others, board = len(corners.views), len(corners.refused), corners.board
+    if board is not None and seen < min(FEWEST_VIEWS, others):
+        raise DataError(
+            f"{seen} of {seen + others} images show a {board} board, and {FEWEST_VIEWS} views are "
+            f"needed at least, 10 to 20 are better: {HINTS[board.target]}"
+        )
 
 
 def failed_gates(run: CalibrationRun, gates: Gates) -> list[str]:

@@ -112,10 +112,20 @@ def at(info: CubeInfo, row: float, column: float, name: str | None = None) -> Pl
 
 
 def at_xy(info: CubeInfo, x: float, y: float, name: str | None = None) -> Place:
-    """The pixel that holds a map position in the cube's CRS.
+    """The pixel that holds a point in the cube's CRS.
 
     Raises:
-        UsageError: outside the cube, or the cube has no transform.
+        UsageError: as `place_of_xy`.
+    """
+    column, row = place_of_xy(info, x, y)
+    return Place(name or f"{x:.10g}_{y:.10g}", int(row), int(column))
+
+
+def place_of_xy(info: CubeInfo, x: float, y: float) -> tuple[float, float]:
+    """Column and row, from the upper left corner, of a point in the cube's CRS.
+
+    Raises:
+        UsageError: outside, or the cube has no transform.
     """
     if info.transform is None:
         raise UsageError("the cube has no georeference: name the place with --at ROW,COL")
@@ -127,7 +137,7 @@ def at_xy(info: CubeInfo, x: float, y: float, name: str | None = None) -> Place:
         raise UsageError(
             f"place {x:.10g},{y:.10g} lies at row {row:.1f}, column {column:.1f}: outside the cube"
         )
-    return Place(name or f"{x:.10g}_{y:.10g}", int(row), int(column))
+    return column, row
 
 
 def at_lonlat(info: CubeInfo, lon: float, lat: float, name: str | None = None) -> Place:

@@ -100,6 +100,9 @@ class Sink:
         shape = (self.info.bands, tile.height, tile.width)
         return as_block(buffer[: self.buffer_bytes(tile)], "band", shape, self.info.dtype)
 
+    def lend(self, tile: Tile, block: Block) -> None:
+        self.write(tile, block)
+
     def when_free(self, then: Callable[[], None]) -> None:
         then()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import pytest
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.plan import PROCESS_BYTES, Budget
-from hsitool.engine.sliding import BLOCK, NOTHING, Held, Needs, plan_strips, slide_blocks
+from hsitool.engine.sliding import Held, slide_blocks
+from hsitool.engine.strips import BLOCK, NOTHING, Needs, plan_strips
 from hsitool.errors import HsitoolWarning, UsageError
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Interleave, as_block
@@ -74,9 +74,6 @@ class Sink:
 
     def block(self, tile: Tile, buffer: Any) -> Block:
         return as_block(buffer, "band", (BANDS, tile.height, tile.width), self.array.dtype)
-
-    def when_free(self, then: Callable[[], None]) -> None:
-        then()
 
     def write(self, tile: Tile, block: Block) -> None:
         self.tiles.append(tile)

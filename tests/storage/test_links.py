@@ -30,7 +30,7 @@ def given(order: Interleave, heights: list[int], free: list[int]) -> tuple[Link,
             for height in heights:
                 samples = ARRAY[:, row : row + height]
                 block = as_block(as_bytes(samples, order).copy(), order, samples.shape, INFO.dtype)
-                writer.write(Tile(row, 0, height, 12), block)
+                writer.lend(Tile(row, 0, height, 12), block)
                 writer.when_free(lambda row=row: free.append(row))  # type: ignore[misc]
                 row += height
         link.end()
@@ -74,6 +74,28 @@ def test_blocks_of_the_same_height_are_not_copied_and_free_only_when_given_back(
     assert free == [10]
     reader.give_back(tiles[0])
     assert free == [10, 0]
+    reader.close()
+
+
+def test_memory_of_a_plain_write_may_be_used_anew_at_once() -> None:
+    link = Link(Halt(), "what is made")
+
+    def give() -> None:
+        block = np.empty((5, 10, 12), INFO.dtype)
+        with LinkWriter(INFO, Layout("made", "band", 40, 12, raw=True), link) as writer:
+            for row in range(0, 40, 10):
+                block[:] = ARRAY[:, row : row + 10]
+                writer.write(Tile(row, 0, 10, 12), block)
+                block[:] = np.nan
+
+    thread = threading.Thread(target=give)
+    thread.start()
+    reader = LinkReader(link)
+    for row in range(0, 40, 10):
+        tile = Tile(row, 0, 10, 12)
+        np.testing.assert_array_equal(reader.borrow(tile), ARRAY[:, row : row + 10])
+        reader.give_back(tile)
+    thread.join(10)
     reader.close()
 
 

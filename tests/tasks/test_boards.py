@@ -107,6 +107,15 @@ def test_a_folder_in_which_nothing_can_be_read(tmp_path: Path) -> None:
         find_boards([], BOARD)
 
 
+def test_images_of_which_none_can_be_read_say_nothing_of_the_board(
+    shown: list[Rendered], tmp_path: Path
+) -> None:
+    write(tmp_path / "cut.jpg", shown[0].image)
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:3000])
+    with pytest.raises(DataError, match=r"end of the file is missing\): none can be read$"):
+        find_boards([tmp_path], BOARD).require_found()
+
+
 def test_the_wrong_board_is_said(folder: Path) -> None:
     found = find_boards([folder], Board(10, 7, 25.0))
     with pytest.raises(DataError, match=r"no 10x7 chess board found in 4 images .*inner corners"):

@@ -16,6 +16,7 @@ import views as simulated
 
 from hsitool.errors import DataError, UsageError
 from hsitool.maths.boards.board import Board
+from hsitool.maths.cameras.calibration_result import Refusal
 from hsitool.maths.cameras.words import with_error
 from hsitool.storage.corners import CornerView, read_corners, write_corners
 from hsitool.tasks import calib_words as words
@@ -32,6 +33,7 @@ from hsitool.tasks.calib_record import calibration_record
 from hsitool.tasks.calib_summary import summary_rows, view_table
 
 BOARD = Board(9, 6, 25.0)
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "corners.csv"
 LEFT_VIEWS = (0.192965463, 1.18204820, 0.173180386, 0.193417311, 0.159574091, 0.179683909)
 LEFT_VIEWS += (0.230989486, 0.241952404, 0.296267658, 0.167184874, 0.202002615, 0.381039530)
 LEFT_VIEWS += (0.174401343,)
@@ -50,8 +52,7 @@ def left(shared_data: Path) -> tuple[Path, ...]:
 @cache
 def sample_run() -> CalibrationRun:
     """The corner list that the project ships."""
-    path = Path(__file__).resolve().parents[2] / "data" / "corners.csv"
-    return calibrated(Source((path,), BOARD, 25.0), pitch_mm=(0.0053, 0.0053), board_model="full")
+    return calibrated(Source((SAMPLE,), BOARD, 25.0), pitch_mm=(0.0053, 0.0053), board_model="full")
 
 
 def test_opencv_left_set_as_published(left: tuple[Path, ...]) -> None:
@@ -365,6 +366,16 @@ def test_what_options_mean() -> None:
 def test_what_options_do_not_mean(call: Any, text: str) -> None:
     with pytest.raises(UsageError, match="--"):
         call(text)
+
+
+def test_images_that_mostly_show_another_board_raise_the_question() -> None:
+    views = read_source(Source((SAMPLE,), BOARD, 25.0)).views
+    others = tuple(Refusal(f"{n}.png", "not found") for n in range(3))
+    few = Corners(views[:2], views[0].size, BOARD, "mm", others)
+    with pytest.raises(DataError, match=r"2 of 5 images show a 9x6 board.* inner corners"):
+        calibrate_corners(few)
+    with pytest.raises(DataError, match="2 views of the board cannot"):
+        calibrate_corners(replace(few, refused=others[:2]))
 
 
 def test_one_recipe_at_a_time() -> None:

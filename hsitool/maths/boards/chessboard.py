@@ -18,7 +18,7 @@ from hsitool.maths.boards.corners import (
     right_handed,
     window_of,
 )
-from hsitool.maths.boards.gate import may_hold_chessboard
+from hsitool.maths.boards.gate import may_hold_chessboard, reduced
 
 QUICK = cv2.CALIB_CB_ADAPTIVE_THRESH | cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_FAST_CHECK
 SMOOTH_PX, NEAR_PX = 0.5, 2.0
@@ -36,7 +36,7 @@ def find_fast(image: Grey, shape: Shape) -> Grid | None:
     is not smooth is only second choice, unless two detectors agree on it, and never refused: the
     board itself may be bent.
     """
-    half = _half_size(image)
+    half = reduced(image, 2)
     if not may_hold_chessboard(image, half, shape):
         return None
     found: list[Grid] = []
@@ -58,7 +58,7 @@ def _confirmed(found: list[Grid]) -> bool:
 def find_accurately(image: Grey, shape: Shape) -> Grid | None:
     """The smoothest of all grids that any detector finds, without quick rejection; slow."""
     flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE | cv2.CALIB_CB_ACCURACY
-    found = list(_candidates(image, _half_size(image), shape))
+    found = list(_candidates(image, reduced(image, 2), shape))
     return smoothest([*found, *_by_sectors(image, shape, flags, "accurate sectors")])
 
 
@@ -82,12 +82,6 @@ def _candidates(image: Grey, half: Grey, shape: Shape) -> Iterator[Grid]:
             start = (start + 0.5) * scale - 0.5  # pixel centres are at whole numbers
             yield _refined(image, start, shape, name)
     yield from _by_sectors(image, shape, cv2.CALIB_CB_NORMALIZE_IMAGE, "sectors")
-
-
-def _half_size(image: Grey) -> Grey:
-    # By factors, not by a size: those of odd sizes would not be whole, and five times slower.
-    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    return np.asarray(half, np.uint8)
 
 
 def _standard(image: Grey, shape: Shape) -> Points | None:

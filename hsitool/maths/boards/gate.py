@@ -3,7 +3,7 @@
 OpenCV's detectors take longest where they find nothing. Where a chessboard is, the grey levels
 have saddle points in straight, evenly spaced rows, and from one to the next black and white change
 places. Other scenes have saddles, too, but hardly such rows. Grids of circles are rows of dark
-blobs of like size.
+blobs of like size. Of ChArUco boards a part may do, and a marker seen at half size is enough.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hsitool.maths.boards.lattice import (
     Flags,
     Floats,
     Near,
+    Rows,
     holds_board,
     largest,
     nearest,
@@ -36,6 +37,9 @@ other on, first at an eighth, where most boards are seen at almost no cost."""
 SMALLEST_SIDE = 40
 CANDIDATES, MOST_CANDIDATES = 6, 1500
 """Strongest saddles looked at, in multiples of the board's points, and in all."""
+
+WIDE = 10.0
+"""Pixels of a step at half size from which squares are not so small that full size shows more."""
 
 LOPSIDED = 0.85
 """Largest sum over difference of a saddle's two curvatures; seen aslant, they are not opposite."""
@@ -52,8 +56,15 @@ WEAK = 0.1
 FAINT = 4.0
 """Response of saddles that are lost in the noise of 8 bits."""
 
+STRIP_PIXELS = 60_000
+HALO = 5
+"""Pixels that are looked at together, and rows around them that a saddle depends on."""
+
 ENOUGH = 0.35
 """Share of the board's inner points in which two such rows must meet."""
+
+PART = 12
+"""Points of a lattice that is believed to be part of a board; in textures, 11 come about."""
 
 DARKER = 5
 """Grey levels by which blobs are darker than the mean around them."""
@@ -74,14 +85,20 @@ def may_hold_chessboard(image: Grey, half: Grey, shape: tuple[int, int]) -> bool
 
     `half` is the image at half size, which the caller needs anyway.
     """
-    return any(_shows(level, shape) for level in _levels(image, half))
+    for level in _levels(image, half):
+        seen = _looked(level, shape)
+        if seen.board:
+            return True
+        if level is half and seen.step_px >= WIDE:
+            return False
+    return False
 
 
 def may_hold_circles(image: Grey, board: Board) -> bool:
     """Whether dark blobs of like size make the lattice of a grid of circles."""
     shape, count = (board.rows, board.columns), board.count
     if image.size > FINE_PIXELS:
-        image = _reduced(image, 2, cv2.INTER_AREA)
+        image = reduced(image, 2)
     places, areas = _dark_blobs(image, count)
     if len(places) <= NEIGHBOURS:
         return len(places) >= count
@@ -95,6 +112,21 @@ def may_hold_circles(image: Grey, board: Board) -> bool:
         return holds_board(near, alike, rows, areas, shape)
     crowded = len(places) >= CANDIDATES * count  # where lattices come about by chance
     return largest(near, alike, rows) >= (NEARLY if crowded else HALF) * count
+
+
+def may_hold_charuco(image: Grey, half: Grey, count: int) -> bool:
+    """Whether saddles of opposite neighbours make some lattice, as parts of a ChArUco board do.
+
+    `count`: corners of the whole board. Other scenes rarely have so much of a lattice; the cells of
+    markers vanish in small images, where corners are seen best.
+    """
+    return any(_part_of_lattice(level, count) >= PART for level in _levels(image, half))
+
+
+def _part_of_lattice(image: Grey, count: int) -> int:
+    """Points of the largest lattice of saddles."""
+    crossed = _crossed(image, count)
+    return 0 if crossed is None else largest(crossed.near, crossed.fits, crossed.rows)
 
 
 def _dark_blobs(image: Grey, count: int) -> tuple[Complex, Floats]:
@@ -115,32 +147,41 @@ def _dark_blobs(image: Grey, count: int) -> tuple[Complex, Floats]:
     return centres[1:][kept] @ np.array([1, 1j]), area[kept]
 
 
-def _shows(image: Grey, shape: tuple[int, int]) -> bool:
+@dataclass(frozen=True)
+class Seen:
+    """Whether a lattice of saddles is the whole board; the typical step of lattices, 0: none."""
+
+    board: bool
+    step_px: float = 0.0
+
+
+def _looked(image: Grey, shape: tuple[int, int]) -> Seen:
     """Whether rows of saddles meet often enough, and their lattice is the whole board."""
-    saddles = _saddles(image, min(CANDIDATES * shape[0] * shape[1], MOST_CANDIDATES))
-    if len(saddles.places) <= NEIGHBOURS:
-        return False
-    near = nearest(saddles.places)
-    fits = _fits(saddles, near)
-    rows = rows_through(near, fits)
+    found = _crossed(image, shape[0] * shape[1])
     least = max(1.0, min(ENOUGH * (shape[0] - 2) * (shape[1] - 2), ENOUGH * MOST_CANDIDATES / 2))
-    return rows.crossings >= least and holds_board(near, fits, rows, saddles.strength, shape)
+    if found is None or found.rows.crossings < least:
+        return Seen(False)
+    rows = found.rows
+    step = float(np.median(np.abs(rows.steps[rows.exist[:, 1]])))
+    return Seen(holds_board(found.near, found.fits, rows, found.saddles.strength, shape), step)
 
 
 def _levels(image: Grey, half: Grey) -> Iterator[Grey]:
     """The image at the sizes that are looked at, the smallest first."""
     if image.size >= COARSE_PIXELS:
-        yield _reduced(half, 4, cv2.INTER_LINEAR)  # area means would cost more than all the rest
+        yield reduced(half, 4, cv2.INTER_LINEAR)  # area means would cost more than all the rest
     if min(half.shape) >= 2 * SMALLEST_SIDE:
-        yield _reduced(half, 2, cv2.INTER_AREA)
+        yield reduced(half, 2)
     yield half
     if image.size <= FINE_PIXELS:
         yield image
 
 
-def _reduced(image: Grey, times: int, by: int) -> Grey:
-    reduced = cv2.resize(image, None, fx=1 / times, fy=1 / times, interpolation=by)
-    return np.asarray(reduced, np.uint8)
+def reduced(image: Grey, times: int, by: int = cv2.INTER_AREA) -> Grey:
+    """The image so many times smaller; by area means, unless told otherwise."""
+    # By factors, not by a size: those of odd sizes would not be whole, and five times slower.
+    smaller = cv2.resize(image, None, fx=1 / times, fy=1 / times, interpolation=by)
+    return np.asarray(smaller, np.uint8)
 
 
 @dataclass(frozen=True)
@@ -157,6 +198,26 @@ class Saddles:
     sums: Floats
 
 
+@dataclass(frozen=True)
+class Crossed:
+    """Saddles with their neighbours, which of these fit, and the rows through each."""
+
+    saddles: Saddles
+    near: Near
+    fits: Flags
+    rows: Rows
+
+
+def _crossed(image: Grey, count: int) -> Crossed | None:
+    """The rows of saddles of an image that may show a board of `count` points; None: too few."""
+    saddles = _saddles(image, min(CANDIDATES * count, MOST_CANDIDATES))
+    if len(saddles.places) <= NEIGHBOURS:
+        return None
+    near = nearest(saddles.places)
+    fits = _fits(saddles, near)
+    return Crossed(saddles, near, fits, rows_through(near, fits))
+
+
 def _fits(saddles: Saddles, near: Near) -> Flags:
     """Which neighbours (n, m) have black and white changed, and an edge that leads to them."""
     turns, sums = saddles.turns, saddles.sums
@@ -169,20 +230,36 @@ def _fits(saddles: Saddles, near: Near) -> Flags:
 
 
 def _saddles(image: Grey, most: int) -> Saddles:
-    """The strongest saddles of an image."""
-    smooth = cv2.GaussianBlur(image, (5, 5), 1.2)
-    xx, yy, xy = (
-        cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=3) for order in ((2, 0), (0, 2), (1, 1))
+    """The strongest saddles of an image, looked for in strips, whose memory is used again."""
+    step = max(STRIP_PIXELS // image.shape[1], HALO)
+    strips = [_peaks(image, top, top + step) for top in range(0, image.shape[0], step)]
+    columns, rows, strength, across, mixed, common = np.concatenate(strips, axis=1)
+    best = _strongest(strength, most)
+    turns = across[best] + 1j * mixed[best]
+    size = np.abs(turns)
+    return Saddles(
+        columns[best] + 1j * rows[best], strength[best], turns / size, common[best] / size
     )
-    across, mixed, common = xx - yy, 2 * xy, xx + yy
+
+
+def _peaks(image: Grey, top: int, bottom: int) -> Floats:
+    """(6, n) of the saddles in rows `top` to `bottom`: column, row, strength, Hessian.
+
+    The Hessian as the difference of both second derivatives, twice the mixed one, and their sum.
+    """
+    first = max(top - HALO, 0)
+    smooth = cv2.GaussianBlur(image[first : bottom + HALO], (5, 5), 1.2)
+    xx, yy = (cv2.Sobel(smooth, cv2.CV_32F, *order, ksize=3) for order in ((2, 0), (0, 2)))
+    mixed = cv2.Sobel(smooth, cv2.CV_32F, 1, 1, ksize=3, scale=2)
+    across, common = cv2.subtract(xx, yy), cv2.add(xx, yy)
     size = cv2.magnitude(across, mixed)
-    strength = size - np.abs(common) / LOPSIDED
+    strength = cv2.scaleAdd(np.abs(common), -1 / LOPSIDED, size)
     peak = cv2.dilate(strength, np.ones((5, 5), np.uint8))
-    peaks = np.flatnonzero((strength == peak) & (strength > FAINT))
-    best = peaks[_strongest(strength.ravel()[peaks], most)]
-    at = row, column = np.divmod(best, image.shape[1])
-    turns = ((across[at] + 1j * mixed[at]) / size[at]).astype(np.complex128)
-    return Saddles(column + 1j * row, strength[at], turns, common[at] / size[at])
+    inside = slice(top - first, bottom - first)
+    found = np.flatnonzero((strength == peak)[inside] & (strength > FAINT)[inside])
+    row, column = np.divmod(found, image.shape[1])
+    values = [each[inside].ravel()[found] for each in (strength, across, mixed, common)]
+    return np.stack([column, row + top, *values])
 
 
 def _strongest(strength: Floats, most: int) -> NDArray[np.intp]:

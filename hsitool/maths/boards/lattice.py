@@ -14,6 +14,8 @@ Floats = NDArray[Any]
 Complex = NDArray[np.complex128]
 Indices = NDArray[np.intp]
 Flags = NDArray[np.bool_]
+Axes = tuple[complex, complex]
+Links = list[list[tuple[complex, int]]]
 
 NEIGHBOURS = 10
 STRAIGHT = 0.2
@@ -104,9 +106,10 @@ def largest(near: Near, fits: Flags, rows: Rows) -> int:
 def _grids(near: Near, fits: Flags, rows: Rows, strength: Floats) -> Iterator[Floats]:
     """Strengths of the points of each lattice, 0 where there is none."""
     unseen = set(np.nonzero(rows.exist[:, 1])[0].tolist())
+    links = _links(near, fits)
     while unseen:
         seed = unseen.pop()
-        cells = _grown(seed, rows.steps[seed], near, fits)
+        cells = _grown(seed, tuple(rows.steps[seed].tolist()), links)
         unseen.difference_update(cells.values())
         taken = np.array(list(cells))
         taken -= taken.min(axis=0)
@@ -115,30 +118,44 @@ def _grids(near: Near, fits: Flags, rows: Rows, strength: Floats) -> Iterator[Fl
         yield grid
 
 
-def _grown(seed: int, axes: Complex, near: Near, fits: Flags) -> dict[tuple[int, int], int]:
+def _links(near: Near, fits: Flags) -> Links:
+    """For each point the steps to the neighbours that fit, and these."""
+    everything = zip(near.steps.tolist(), near.indices.tolist(), fits.tolist(), strict=True)
+    return [
+        [(step, end) for step, end, fit in zip(*point, strict=True) if fit] for point in everything
+    ]
+
+
+def _grown(seed: int, axes: Axes, links: Links) -> dict[tuple[int, int], int]:
     """The lattice around a point: points by their place on it.
 
-    Axes (2,) are the steps to the next points. They are taken anew at each point and handed on, as
-    they change little from one to the next, however distorted.
+    Axes are the steps to the next points. They are taken anew at each point and handed on, as
+    they change little from one to the next, however distorted. (Plain numbers: NumPy takes three
+    times as long for so few.)
     """
-    steps: Complex = np.where(fits, near.steps, np.inf)
     cells, known = {(0, 0): seed}, {seed}
-    todo: list[tuple[tuple[int, int], int, Complex]] = [((0, 0), seed, axes)]
-    for (row, column), point, handed in todo:  # grows meanwhile
-        expected = np.concatenate([handed, -handed])
-        off = np.abs(steps[point] - expected[:, None])
-        best = off.argmin(axis=1)
-        there = off[range(4), best] < ASTRAY * np.abs(expected)
-        found = np.where(there, steps[point, best], expected)
-        axes = np.asarray((found[:2] - found[2:]) / 2, np.complex128)
-        ends = np.where(there, near.indices[point, best], -1).tolist()
-        for (down, right), end in zip(AROUND, ends, strict=True):
-            cell = row + down, column + right
+    todo: list[tuple[tuple[int, int], int, Axes]] = [((0, 0), seed, axes)]
+    for (row, column), point, (right, below) in todo:  # grows meanwhile
+        ways = [_next(links[point], step) for step in (right, below, -right, -below)]
+        found = [step for step, _ in ways]
+        axes = (found[0] - found[2]) / 2, (found[1] - found[3]) / 2
+        for (down, across), (_, end) in zip(AROUND, ways, strict=True):
+            cell = row + down, column + across
             if end >= 0 and end not in known and cell not in cells:
                 cells[cell] = end
                 known.add(end)
                 todo.append((cell, end, axes))
     return cells
+
+
+def _next(links: list[tuple[complex, int]], expected: complex) -> tuple[complex, int]:
+    """The step that is nearest the expected one, and where it leads: -1 if it is astray."""
+    nearest_, least = (expected, -1), ASTRAY * abs(expected)
+    for link in links:
+        off = abs(link[0] - expected)
+        if off < least:
+            nearest_, least = link, off
+    return nearest_
 
 
 def _is_board(grid: Floats, shape: tuple[int, int]) -> bool:
@@ -149,22 +166,35 @@ def _is_board(grid: Floats, shape: tuple[int, int]) -> bool:
     `grid` are strengths of a lattice's points, 0 where there is none.
     """
     framed = np.pad(grid, [(n, n) for n in shape])
-    windows = np.lib.stride_tricks.sliding_window_view(framed > 0, shape)
-    for top, left in np.argwhere(windows.all(axis=(2, 3))):
+    for top, left in np.argwhere(_full(framed > 0, shape)).tolist():
         around = framed[top - 1 : top + shape[0] + 1, left - 1 : left + shape[1] + 1]
         sides = (around[:, 1:-1], around[::-1, 1:-1], around[1:-1].T, around[1:-1, ::-1].T)
-        if all(_begins_inside(lines) for lines in sides):
+        if all(_begins_inside(lines[:3].tolist()) for lines in sides):
             return True
     return False
 
 
-def _begins_inside(lines: Floats) -> bool:
+def _full(there: Flags, shape: tuple[int, int]) -> Flags:
+    """At which upper left corners a window of this shape is full, by sums over windows."""
+    sums = np.pad(there, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    down, along = shape
+    inside = sums[down:, along:] - sums[:-down, along:] - sums[down:, :-along]
+    return np.asarray(inside + sums[:-down, :-along] == down * along)
+
+
+def _begins_inside(lines: list[list[float]]) -> bool:
     """Whether the second line is as strong as the third, and the first is not or is not there."""
-    outside, first, next_ = lines[:3]
-    seen = outside[outside > 0]
+    outside, first, next_ = lines
+    seen = [strength for strength in outside if strength > 0]
     goes_on = len(seen) >= BEYOND * len(outside) and _not_weaker(seen, first)
-    return _not_weaker(first, next_) and not goes_on
+    return not goes_on and _not_weaker(first, next_)
 
 
-def _not_weaker(line: Floats, other: Floats) -> bool:
-    return bool(np.median(line) >= WEAKER * np.median(other))
+def _not_weaker(line: list[float], other: list[float]) -> bool:
+    return _median(line) >= WEAKER * _median(other)
+
+
+def _median(numbers: list[float]) -> float:
+    """(For so few, NumPy's takes ten times as long.)"""
+    ordered, half = sorted(numbers), len(numbers) // 2
+    return (ordered[half] + ordered[-half - 1]) / 2

@@ -24,7 +24,7 @@ from hsitool.maths.boards.corners import (
     refine,
     right_handed,
 )
-from hsitool.maths.boards.gate import may_hold_circles
+from hsitool.maths.boards.gate import may_hold_charuco, may_hold_circles, reduced
 
 LEAST_CORNERS = 6
 """Fewer corners of a ChArUco board say little, and nothing about whether they are right."""
@@ -44,6 +44,9 @@ def find_charuco(image: Grey, board: Board) -> tuple[Ids, Grid | None]:
     The corners are always refined: those of OpenCV 4.12 are 0.5 px off. Boards of the other
     (`legacy`) pattern are recognised from the same markers.
     """
+    half = reduced(image, 2)
+    if not (_shows_marker(half, board) or may_hold_charuco(image, half, board.count)):
+        return np.empty(0, np.int64), None
     uv, ids, markers, names = _charuco_detector(board).detectBoard(image)
     if ids is None and names is not None and len(names):
         other = _charuco_detector(replace(board, legacy=not board.legacy))
@@ -59,6 +62,12 @@ def find_charuco(image: Grey, board: Board) -> tuple[Ids, Grid | None]:
     refined = refine(image, uv, window, REFINE_STEPS, REFINE_PX)
     moved = float(np.linalg.norm(refined - uv, axis=1).max())
     return ids, measured(refined, places, "charuco", moved)
+
+
+def _shows_marker(half: Grey, board: Board) -> bool:
+    """Whether one marker at least is seen at half size, where looking costs a tenth."""
+    names = _marker_detector(board).detectMarkers(half)[1]
+    return names is not None and len(names) > 0
 
 
 def clear_share(board: Board) -> float:
@@ -78,6 +87,14 @@ def _spacing(uv: Points, places: Points) -> float:
 @lru_cache(maxsize=4)
 def _charuco_detector(board: Board) -> Any:
     return cv2.aruco.CharucoDetector(charuco_pattern(board))
+
+
+@lru_cache(maxsize=4)
+def _marker_detector(board: Board) -> Any:
+    """Of markers of usual size only: in textures, narrow windows find outlines everywhere."""
+    settings = cv2.aruco.DetectorParameters()
+    settings.adaptiveThreshWinSizeMin = settings.adaptiveThreshWinSizeMax
+    return cv2.aruco.ArucoDetector(charuco_pattern(board).getDictionary(), settings)
 
 
 def charuco_pattern(board: Board) -> Any:

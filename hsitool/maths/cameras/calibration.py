@@ -134,7 +134,7 @@ def _assembled(
         half_split=split,
         findings=found,
         verdict=qualified(judge(evidence), found),
-        warnings=cautions(not asked.sensor.known, fits, (rigid, free), split, camera),
+        warnings=cautions(not asked.sensor.known, fits, (rigid, free), split, camera, asked.unit),
     )
 
 

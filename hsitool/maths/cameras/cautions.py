@@ -13,6 +13,7 @@ def cautions(
     boards: tuple[BoardFit, BoardFit | None],
     split: HalfSplit | None,
     camera: Camera,
+    unit: str,
 ) -> tuple[str, ...]:
     """One line each.
 
@@ -22,6 +23,7 @@ def cautions(
         boards: with the rigid board and, where there is one, the free board.
         split: cross-validation by halves.
         camera: that is reported.
+        unit: of the board.
     """
     found, (rigid, free) = [], boards
     if square_assumed:
@@ -29,7 +31,7 @@ def cautions(
     if fits.free_failed is not None:
         found.append(f"no free board: {fits.free_failed}")
     if free is not None:
-        found += _board_warnings(rigid, free)
+        found += _board_warnings(rigid, free, unit)
     if split is not None and split.optimistic:
         found.append(
             f"two halves of the views disagree by {split.difference_px:.2g} px over the frame "
@@ -57,13 +59,13 @@ def _moved(rigid: BoardFit, free: BoardFit) -> tuple[float, float]:
     return moved, se
 
 
-def _board_warnings(rigid: BoardFit, free: BoardFit) -> list[str]:
+def _board_warnings(rigid: BoardFit, free: BoardFit, unit: str) -> list[str]:
     if not board_moves(rigid, free):
         return []
     moved, se = _moved(rigid, free)
     board = free.two.board
     return [
         f"the board is not as drawn: stretched by {100 * (board.aspect - 1):+.2f} %, bowed by "
-        f"{board.bow_x_mm:+.2g} and {board.bow_y_mm:+.2g} (in the unit of --square); fitting that "
+        f"{board.bow_x_mm:+.2g} and {board.bow_y_mm:+.2g} {unit}; fitting that "
         f"moves f by {moved:+.1f} px (+- {se:.1f}), and is reported (not by --board-model rigid)"
     ]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rendered import Lens, Look, Rendered
 
 from hsitool.errors import UsageError
-from hsitool.maths.boards import chessboard
+from hsitool.maths.boards import chessboard, gate, patterns
 from hsitool.maths.boards.board import Board
 from hsitool.maths.boards.corners import departures, refine, right_handed, window_of
 from hsitool.maths.boards.detection import Detection, Recipe, detect
@@ -143,6 +143,22 @@ def test_boards_of_other_counts_are_rejected_quickly(
         assert time.thread_time() - start < 0.05 * view.image.size / 1e6
 
 
+@pytest.mark.parametrize("kind", ["noise", "cut", "other"])
+def test_small_images_are_rejected_quickly(kind: str, rng: np.random.Generator) -> None:
+    """640x480: what does not depend on the size of an image counts most there."""
+    lens = Lens(640, 480, 600, 600, 320, 240)
+    (view,) = rendered.views(BOARD, lens, Look(), 1, rng, width_share=(0.6, 0.8))
+    noise = rng.integers(0, 256, view.image.shape, np.uint8)
+    cut = np.ascontiguousarray(view.image[:, : int(np.median(view.uv[:, 0]))])
+    image = {"noise": noise, "cut": cut, "other": view.image}[kind]
+    board, taken = (Board(8, 6, 25.0) if kind == "other" else BOARD), []
+    for _ in range(5):
+        start = time.thread_time()
+        assert not detect(image, board).found
+        taken.append(time.thread_time() - start)
+    assert min(taken) < 0.016  # half of it where nothing else runs
+
+
 @pytest.mark.parametrize("other", [Board(9, 7, 25.0), Board(8, 6, 25.0), Board(11, 8, 25.0)])
 def test_another_board_is_not_found(other: Board, rng: np.random.Generator) -> None:
     (view,) = rendered.views(BOARD, LENS, Look(), 1, rng)
@@ -159,6 +175,26 @@ def test_any_part_of_a_charuco_board(rng: np.random.Generator) -> None:
         part = detect(hidden, CHARUCO)
         assert 6 <= len(part.ids) < 36
         assert np.linalg.norm(part.uv - view.uv[part.ids], axis=1).max() < 0.25
+
+
+def test_a_charuco_board_without_a_marker_at_half_size(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its corners alone pass the quick rejection."""
+    (view,) = rendered.views(CHARUCO, LENS, Look(), 1, rng)
+    expected = detect(view.image, CHARUCO)
+    monkeypatch.setattr(patterns, "_shows_marker", lambda half, board: False)
+    assert len(expected.ids) >= 36
+    assert (detect(view.image, CHARUCO).uv == expected.uv).all()
+
+
+@pytest.mark.parametrize("kind", ["noise", "scene"])
+def test_textures_are_not_searched_for_markers(
+    kind: str, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenCV finds outlines everywhere in them, which takes 150 ms per megapixel."""
+    monkeypatch.setattr(patterns, "_charuco_detector", lambda board: pytest.fail("searched"))
+    assert not detect(no_board(kind, rng), CHARUCO).found
 
 
 @pytest.mark.parametrize("printed", [False, True])
@@ -273,7 +309,7 @@ def test_a_wrong_corner_at_half_size_is_noticed(
 
 def test_corners_at_half_size_are_placed_right_at_full_size(rng: np.random.Generator) -> None:
     (view,) = rendered.views(BOARD, LENS, Look(noise=0.5), 1, rng)
-    first = next(chessboard._candidates(view.image, chessboard._half_size(view.image), (6, 9)))
+    first = next(chessboard._candidates(view.image, gate.reduced(view.image, 2), (6, 9)))
     assert first.detector == "half size"
     assert first.moved_px < 0.6  # half a pixel off each way would be 0.7
 

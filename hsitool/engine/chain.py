@@ -17,7 +17,7 @@ def run_together(steps: Sequence[Callable[[], None]], halt: Halt) -> None:
     """
     failures: list[BaseException] = []
 
-    def carry_out(step: Callable[[], None]) -> None:
+    def carry_out(step: Callable[[], None], ended: threading.Event) -> None:
         try:
             with stoppable(halt.called):
                 step()
@@ -26,20 +26,26 @@ def run_together(steps: Sequence[Callable[[], None]], halt: Halt) -> None:
         except BaseException as error:
             failures.append(error)
             halt.call()
+        finally:
+            ended.set()
 
-    threads = [
-        threading.Thread(target=contextvars.copy_context().run, args=(carry_out, step))
-        for step in steps
-    ]
-    for thread in threads:
-        thread.start()
+    ends: list[threading.Event] = []
     try:
-        for thread in threads:
-            thread.join()
+        for step in steps:
+            ended = threading.Event()
+            run = contextvars.copy_context().run
+            threading.Thread(target=run, args=(carry_out, step, ended)).start()
+            ends.append(ended)
+        _wait(ends)
     except BaseException:
         halt.call()
-        for thread in threads:
-            thread.join()
+        _wait(ends)
         raise
     if failures:
         raise failures[0]
+
+
+def _wait(ends: Sequence[threading.Event]) -> None:
+    """Not by `join`: Python 3.11 takes a thread for ended when a signal interrupts that."""
+    for ended in ends:
+        ended.wait()

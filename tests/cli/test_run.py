@@ -179,7 +179,7 @@ def test_provenance_tells_the_recipe_and_pipes_that_do_the_same(cube: Path) -> N
     [
         ("", "line 1: the recipe is empty"),
         ("just words", "line 1: a recipe is a table"),
-        ("input: a\nsteps: [smoth]\n", "line 2: there is no verb 'smoth': anomaly, attend mask"),
+        ("input: a\nsteps: [smoth]\n", "line 2: there is no verb 'smoth': anomaly, attend"),
         ("input: a\ncolour: red\nsteps: [info]\n", "line 2: 'colour' is none of variables, input"),
         (
             "input: a\noutput: b\nsteps:\n- smooth:\n    widow: 7\n",

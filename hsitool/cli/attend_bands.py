@@ -37,6 +37,7 @@ from hsitool.cli.options import (
     output_of,
     progress_bar,
     shrink_of,
+    stem_of,
     written,
 )
 from hsitool.cli.said import said_options
@@ -180,7 +181,7 @@ def bands(
         model=model,
         shrink=None if shrink is None else shrink_of(shrink),
     )
-    named = output or Path(f"{cube.stem}_bands.csv")
+    named = output or Path(f"{stem_of(cube)}_bands.csv")
     outputs = task.BandOutputs(named, composite, picked, plot)
     said = (str(cube), *said_options(context, {"--output", "--composite", "--cube", "--plot"}))
     rasters = {"--composite": composite, "--cube": picked}

@@ -45,6 +45,7 @@ from hsitool.cli.options import (
     output_of,
     progress_bar,
     shrink_of,
+    stem_of,
 )
 from hsitool.errors import UsageError
 
@@ -175,7 +176,7 @@ def glimpse(
         model=model,
         shrink=None if shrink is None else shrink_of(shrink),
     )
-    folder = output or Path(f"{cube.stem}_glimpses")
+    folder = output or Path(f"{stem_of(cube)}_glimpses")
     with open_source(cube, data, wavelengths) as source:
         asked = asked_of(source, query, query_scale, roi)
         where = _where(source, at, xy, mask, best, asked, look if score or asked else None)

@@ -40,6 +40,7 @@ from hsitool.cli.options import (
     open_source,
     output_of,
     progress_bar,
+    stem_of,
     target_of,
     written,
 )
@@ -181,7 +182,7 @@ def relate(
         run = _Run(source, settings, options, budget, quiet)
         if axis is AxisName.bands:
             others = {"--at": at, "--xy": xy, "--z": z, "--window": window, "--overlay": overlay}
-            run.bands(output or Path(f"{cube.stem}_bands.csv"), others)
+            run.bands(output or Path(f"{stem_of(cube)}_bands.csv"), others)
             return
         places = _places(source, at or [], xy or [])
         table = z if z is not None and z.suffix.lower() == ".csv" else None

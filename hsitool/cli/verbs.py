@@ -19,6 +19,7 @@ from hsitool.cli import (  # noqa: F401
     diff,
     info,
     provenance,
+    run,
     smooth,
     spectrum,
     stats,

@@ -102,6 +102,7 @@ class _Workshop:
     def __init__(
         self, plan: SlidingPlan, source: CubeReader, sink: CubeWriter, dtype: np.dtype[Any]
     ) -> None:
+        self._source = source
         width = max(strip.width for strip in plan.strips)
         stretch = Tile(0, 0, plan.height, width)
         readers = plan.readers(source.layout)
@@ -116,7 +117,9 @@ class _Workshop:
     def __enter__(self) -> _Workshop:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._source.abandon()
         self.readers.shutdown(cancel_futures=True)
         self.workers.shutdown(cancel_futures=True)
 

@@ -184,6 +184,8 @@ def _fitting(
     """The fastest plan of so many parts that fits into `room`, and what the smallest one takes."""
     least, tried = math.inf, set()
     for used, share, count in _tries(workers):
+        if count > 1 and sink.layout.in_order:
+            continue  # no line of an output that goes out in order would be whole
         cut = _cut(needs, sink, share, count, parts)
         if (used, cut, share > BLOCKS_WHOLE) in tried or (
             parts > 1 and parts * count > MOST_PIECES

@@ -61,11 +61,14 @@ def spectra(source: CubeReader, places: Sequence[Place]) -> Spectra:
     scale = np.array(info.scale or (1.0,) * info.bands)
     offset = np.array(info.offset or (0.0,) * info.bands)
     values = np.empty((len(places), info.bands))
-    # In file order, so that packed blocks are unpacked once.
-    for index in sorted(range(len(places)), key=lambda i: (places[i].row, places[i].column)):
-        place = places[index]
-        stored = source.read(Tile(place.row, place.column, 1, 1))
-        values[index] = np.where(rule.mask(stored), np.nan, stored)[:, 0, 0] * scale + offset
+    for row in sorted({place.row for place in places}):  # a stream comes in this order, and once
+        among = [i for i, place in enumerate(places) if place.row == row]
+        columns = [places[i].column for i in among]
+        first = min(columns)
+        stored = source.read(Tile(row, first, 1, max(columns) - first + 1))
+        known = np.where(rule.mask(stored), np.nan, stored)[:, 0]
+        for index, column in zip(among, columns, strict=True):
+            values[index] = known[:, column - first] * scale + offset
     return Spectra(tuple(places), values, info.wavelength_nm, tuple(p.name for p in places))
 
 

@@ -126,7 +126,7 @@ def _refuse(source: CubeReader) -> None:
     if CAMERA_DOMAIN in info.tags:
         raise DataError(f"{source.path}: has no distortion any more: undistort made it")
     driver = {"GeoTIFF": "GTiff"}.get(source.layout.format, source.layout.format)
-    if (turn := orientation_of(source.path, driver)) != 1:
+    if source.files and (turn := orientation_of(source.path, driver)) != 1:
         _warn(
             f"{source.path}: its pixels are taken as stored, though EXIF says that they are to be "
             f"turned (orientation {turn}); calib turns such images: turn the pixels first if the "

@@ -85,6 +85,15 @@ def test_scene_speed(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_chain_speed(tmp_path: Path) -> None:
+    options = (*TINY, "--folder", tmp_path, "--layouts", "envi-bil")
+    ((layout, *cells),) = benchmark("chain_speed", *options)
+    assert layout == "envi-bil"
+    assert 0 < float(cells[5]) <= 512
+    assert float(cells[8]) > 0
+    assert not list(tmp_path.iterdir())
+
+
 def test_attend_speed(tmp_path: Path) -> None:
     small = ("--rows-gigabytes", 0.005, "--tokens", 900, "--layouts", "envi-bip")
     table = benchmark("attend_speed", *TINY, *small, "--folder", tmp_path)
@@ -151,6 +160,12 @@ def test_undistort_of_4_gb_keeps_its_limits(layout: str) -> None:
 @pytest.mark.slow
 def test_scene_models_keep_pace_with_a_script_in_memory() -> None:
     assert benchmark("scene_speed", limits=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", PLAIN)
+def test_chains_of_4_gb_keep_their_limits(layout: str) -> None:
+    assert benchmark("chain_speed", "--layouts", layout, limits=True)
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,13 @@ PINNED = 1  # cudaHostAllocPortable: for all GPUs
 
 @dataclass(frozen=True)
 class Device:
-    """The processor of this machine."""
+    """The processor of this machine.
+
+    What is computed at once stays near the processor, or keeps all of it busy: `batch` is how much
+    more a device wants of it than the processor of this machine.
+    """
+
+    batch: ClassVar[int] = 1
 
     @property
     def name(self) -> str:
@@ -42,6 +48,30 @@ class Device:
         """Memory of this machine for blocks that are sent to the device and back."""
         return np.empty(nbytes, np.uint8)
 
+    def put(self, array: NDArray[Any]) -> Any:
+        """The array on the device."""
+        return array
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """The array in the memory of this machine."""
+        return np.asarray(array)
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """What is computed with arrays on the device is computed within."""
+        yield
+
+    def solve_lower(self, factor: Any, columns: Any) -> Any:
+        """L^-1 C of a lower triangular factor (n, n) in Fortran order and columns (n, m).
+
+        Both are on the device, in float64; the columns may be written over.
+        """
+        from scipy.linalg.blas import dtrsm  # type: ignore[import-untyped]
+
+        if columns.flags.f_contiguous:
+            return dtrsm(1.0, factor, columns, lower=1, overwrite_b=1)
+        return dtrsm(1.0, factor, columns.T, side=1, lower=1, trans_a=1, overwrite_b=1).T
+
 
 CPU = Device()
 
@@ -50,11 +80,12 @@ CPU = Device()
 class Gpu(Device):
     """A GPU, by its number in CUDA.
 
-    All but `name` and `empty` is called within `here` or `lane`, which tell what fails on the GPU
-    as a DeviceError.
+    All but `name` and `empty` is called within `here`, `work` or `lane`, which tell what fails on
+    the GPU as a DeviceError.
     """
 
     number: int = 0
+    batch: ClassVar[int] = 4
 
     @property
     def name(self) -> str:
@@ -76,6 +107,31 @@ class Gpu(Device):
             memory = cuda.PinnedMemoryPointer(cuda.PinnedMemory(nbytes, PINNED), 0)
             return np.frombuffer(memory, np.uint8, nbytes)
 
+    def put(self, array: NDArray[Any]) -> Any:
+        """The array on the GPU, within `work`."""
+        if isinstance(array, np.ndarray) and not array.dtype.isnative:
+            array = array.astype(array.dtype.newbyteorder("="))
+        return _cupy().asarray(array)
+
+    def get(self, array: Any) -> NDArray[Any]:
+        """The array in the memory of this machine, within `work`."""
+        return np.asarray(_cupy().asnumpy(array))
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """What is computed with arrays on the GPU is computed within."""
+        with self.here():
+            try:
+                yield
+            except _cupy().cuda.cublas.CUBLASError as error:
+                raise self._failed(error) from error
+
+    def solve_lower(self, factor: Any, columns: Any) -> Any:
+        """L^-1 C, as on the CPU, within `work`."""
+        from cupyx.scipy.linalg import solve_triangular
+
+        return solve_triangular(factor, columns, lower=True, overwrite_b=True)
+
     @contextmanager
     def here(self) -> Iterator[None]:
         """Work on this GPU, in the current stream."""
@@ -91,9 +147,11 @@ class Gpu(Device):
             with cuda.Device(self.number):
                 yield
         except failures as error:
-            said = _first_line(error)
-            message = f"cuda:{self.number}: {said}: --device cpu does without the GPU"
-            raise DeviceError(message) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> DeviceError:
+        said = _first_line(error)
+        return DeviceError(f"cuda:{self.number}: {said}: --device cpu does without the GPU")
 
     @contextmanager
     def lane(self) -> Iterator[None]:
@@ -180,12 +238,23 @@ def choose_device(word: str = "auto") -> Device:
     raise DeviceError(f"device {word}: {trouble or f'no such GPU: give {known}'}")
 
 
+def on_cpu(array: Any) -> NDArray[Any]:
+    """An array in the memory of this machine: itself, or a copy of what is on a GPU."""
+    copied: NDArray[Any] = array if device_of(array) == CPU else _cupy().asnumpy(array)
+    return copied
+
+
 def device_of(array: Any) -> Device:
     """Where an array lives."""
     cupy = sys.modules.get("cupy")
     if cupy is not None and isinstance(array, cupy.ndarray):
         return Gpu(array.device.id)
     return CPU
+
+
+def array_module(array: Any) -> Any:
+    """NumPy, or CuPy for an array on a GPU: what else is computed beside it belongs there."""
+    return np if device_of(array) == CPU else _cupy()
 
 
 def _gpus() -> tuple[int, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hsitool.cube import CubeInfo, Tile
+from hsitool.device import on_cpu
 from hsitool.engine.blocks import Progress, map_blocks
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
@@ -90,18 +91,21 @@ def write_scores(
 ) -> None:
     """Write `score` of (bands, pixels) spectra: (maps, pixels), NaN where a pixel is not valid.
 
+    Both are on the device of the pixels.
+
     Raises:
         DataError: no pixel is.
     """
     source, scored = pixels.sources[0], list[int]()
 
+    @pixels.device.work()
     def kernel(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
         (out,) = outs
         tile = Tile(0, 0, *out.shape[1:])
         for piece in pixels.pieces(tile, blocks):
             part = np.full((len(out), *piece.valid.shape), np.nan)
             if piece.valid.any():
-                part[:, piece.valid] = score(piece.chosen)
+                part[:, piece.valid] = on_cpu(score(piece.chosen))
                 scored.append(1)
             out[:, piece.inside[0], piece.inside[1]] = part
         return outs

@@ -21,6 +21,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hsitool.device import array_module
 from hsitool.errors import DataError, UsageError
 
 Floats = NDArray[np.float64]
@@ -45,15 +46,15 @@ def attention_weights(
 ) -> Floats:
     """The weights of scores of any shape; 0 where a score is NaN or -inf, which are left out.
 
-    `focus` is the effective sample size, as a number of pixels or as a share, "1%" or 0.01, of
-    those with a score (the default is 1%); `temperature` is 1 / beta, in the scores' own unit, and
-    takes its place.
+    An array of CuPy gives one. `focus` is the effective sample size, as a number of pixels or as a
+    share, "1%" or 0.01, of those with a score (the default is 1%); `temperature` is 1 / beta, in
+    the scores' own unit, and takes its place.
 
     Raises:
         UsageError: no such norm, focus or temperature, or both of these.
         DataError: no score is a number.
     """
-    array = np.asarray(scores, np.float64)
+    array = array_module(scores).asarray(scores, dtype=np.float64)
     return focus_on(array, focus=focus, temperature=temperature, norm=norm).weights(array)
 
 

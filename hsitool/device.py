@@ -109,8 +109,6 @@ class Gpu(Device):
 
     def put(self, array: NDArray[Any]) -> Any:
         """The array on the GPU, within `work`."""
-        if isinstance(array, np.ndarray) and not array.dtype.isnative:
-            array = array.astype(array.dtype.newbyteorder("="))
         return _cupy().asarray(array)
 
     def get(self, array: Any) -> NDArray[Any]:

@@ -43,6 +43,14 @@ class Tile:
     def pixels(self) -> int:
         return self.height * self.width
 
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """What it is of an image (rows, columns)."""
+        return (
+            slice(self.row, self.row + self.height),
+            slice(self.column, self.column + self.width),
+        )
+
     def moved(self, rows: int, columns: int) -> Tile:
         """The same rectangle elsewhere."""
         return Tile(self.row + rows, self.column + columns, self.height, self.width)
@@ -123,6 +131,10 @@ class CubeInfo:
                 f"subset {tile.row},{tile.column},{tile.height},{tile.width} leaves the cube of "
                 f"{self.rows} rows and {self.columns} columns: give ROW,COL,HEIGHT,WIDTH inside it"
             )
+        return self.with_window(tile)
+
+    def with_window(self, tile: Tile) -> CubeInfo:
+        """As `with_tile`, of a rectangle that may leave the cube."""
         gcps = tuple(
             dataclasses.replace(p, row=p.row - tile.row, column=p.column - tile.column)
             for p in self.gcps

@@ -25,6 +25,12 @@ class DeviceError(HsitoolError):
     exit_code = 4
 
 
+class PipeClosedError(HsitoolError):
+    """Nobody reads the output any more; said to nobody (exit code 141)."""
+
+    exit_code = 141
+
+
 class HsitoolWarning(UserWarning):
     """Something was assumed or left out; told to the user in one line on standard error."""
 

@@ -166,28 +166,31 @@ def _one(
     device: Device,
 ) -> dict[str, Any]:
     """The scores of one scene, and what stands out in them."""
+    from hsitool.storage.reread import rereadable
     from hsitool.storage.writers import output_paths
     from hsitool.tasks import anomaly as task
     from hsitool.tasks.anomaly_report import score_report, write_mask
 
     path, *masks = scene.targets
     options, budget = scene.options, scene.budget
-    with open_source(scene.cube, *files) as source:
-        degrees = task.anomaly(
-            source,
-            path,
-            settings,
-            others=masks,
-            output=options,
-            budget=budget,
-            device=device,
-            progress=scene.progress,
-        )
-    with open_source(output_paths(path, options)[0], None, None) as scores:
-        found = score_report(scores, degrees, share, budget)
-        if found.top is not None:
-            for mask in masks:
-                write_mask(scores, mask, found.top.threshold, output=options, budget=budget)
+    once = bool(settings.causal or settings.model)
+    with rereadable(path, options) as (place, first):
+        with open_source(scene.cube, *files, once=once) as source:
+            degrees = task.anomaly(
+                source,
+                place,
+                settings,
+                others=masks,
+                output=first,
+                budget=budget,
+                device=device,
+                progress=scene.progress,
+            )
+        with open_source(output_paths(place, first)[0], None, None) as scores:
+            found = score_report(scores, degrees, share, budget)
+            if found.top is not None:
+                for mask in masks:
+                    write_mask(scores, mask, found.top.threshold, output=options, budget=budget)
     for line in _lines(found):
         scene.note(line)
     more = {"output": str(path), "hard": str(masks[0]) if masks else None}

@@ -13,6 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsitool.cli.app import attend
+from hsitool.cli.attend_options import (
+    NormOption,
+    QueryOption,
+    QueryScale,
+    RoiOption,
+    ScoreOption,
+)
 from hsitool.cli.options import (
     DEFAULT_MEMORY,
     BackgroundFile,
@@ -21,13 +28,17 @@ from hsitool.cli.options import (
     CreationOptions,
     DataFile,
     DeviceOption,
+    FocusOption,
     FormatOption,
     Json,
     MaxMemory,
     ModelFile,
+    NormName,
     Overwrite,
     Quiet,
+    RgbOption,
     ShrinkOption,
+    TemperatureOption,
     Threads,
     WavelengthsFile,
     budget_of,
@@ -60,14 +71,6 @@ if TYPE_CHECKING:
     from hsitool.tasks.attend_mask import MaskOutputs
 
 
-class NormName(StrEnum):
-    """What turns scores into weights."""
-
-    sparsemax = "sparsemax"
-    softmax = "softmax"
-    entmax15 = "entmax15"
-
-
 class RequireName(StrEnum):
     """Checks that end with exit code 1 where the answer is no."""
 
@@ -85,14 +88,7 @@ def mask(
             show_default=False,
         ),
     ],
-    query: Annotated[
-        str | None,
-        typer.Option(
-            "--query",
-            metavar="FILE[:NAME]",
-            help="A spectrum: a table, a spectral library, an ASD file.",
-        ),
-    ] = None,
+    query: QueryOption = None,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="ROW,COL", help="The spectrum of a pixel, from 0."),
@@ -101,35 +97,12 @@ def mask(
         str | None,
         typer.Option("--xy", metavar="X,Y", help="The spectrum at a place in the cube's CRS."),
     ] = None,
-    roi: Annotated[
-        Path | None,
-        typer.Option("--roi", metavar="FILE", help="The mean of polygons (GeoJSON) or of a mask."),
-    ] = None,
-    query_scale: Annotated[
-        float,
-        typer.Option("--query-scale", metavar="N", help="Factor for the spectrum of --query."),
-    ] = 1.0,
-    score: Annotated[
-        str,
-        typer.Option(
-            metavar="ace|mf|sam|sid|rx|edge|FILE", help="Likeness, or another score; a raster's."
-        ),
-    ] = "ace",
-    focus: Annotated[
-        str | None,
-        typer.Option(
-            metavar="1%|500",
-            help="Effective number of pixels, or share of them.  [default: 1%]",
-            show_default=False,
-        ),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(metavar="T", help="Scores per unit of the exponent, instead of --focus."),
-    ] = None,
-    norm: Annotated[
-        NormName, typer.Option(help="From scores to weights; softmax leaves a haze.")
-    ] = NormName.sparsemax,
+    roi: RoiOption = None,
+    query_scale: QueryScale = 1.0,
+    score: ScoreOption = "ace",
+    focus: FocusOption = None,
+    temperature: TemperatureOption = None,
+    norm: NormOption = NormName.sparsemax,
     bands: BandsOption = None,
     background: BackgroundFile = None,
     model: ModelFile = None,
@@ -196,12 +169,7 @@ def mask(
             help="Draw the weights over the scene (.png, .svg, .pdf; matplotlib).",
         ),
     ] = None,
-    rgb: Annotated[
-        str | None,
-        typer.Option(
-            metavar="R,G,B", help="Bands of the picture, as 30,20,10; by default true colour."
-        ),
-    ] = None,
+    rgb: RgbOption = None,
     form: FormatOption = None,
     compress: CompressOption = None,
     creation: CreationOptions = None,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hsitool.cli.options import factor_of, numbers, open_source
+from hsitool.cli.attend_options import asked_of
+from hsitool.cli.options import open_source
 from hsitool.cli.scenes import Scene
 from hsitool.errors import UsageError
 
@@ -32,7 +33,7 @@ class Where:
 
     def asked(self, source: CubeReader) -> Asked | None:
         """Where the query comes from."""
-        return _asked(source, self.query, self.scale, self.at, self.xy, self.roi)
+        return asked_of(source, self.query, self.scale, self.roi, self.at, self.xy)
 
 
 KINDS = {
@@ -99,34 +100,6 @@ class MaskScene:
         if self.required and asked is None:
             raise UsageError("--require present needs a query: give --query, --at, --xy or --roi")
         return asked
-
-
-def _asked(
-    source: CubeReader,
-    query: str | None,
-    scale: float,
-    at: str | None,
-    xy: str | None,
-    roi: Path | None,
-) -> Asked | None:
-    """Where the query comes from."""
-    from hsitool.tasks import spectrum as places
-    from hsitool.tasks.attend_query import Asked
-
-    given = [text for text in (query, at, xy, roi) if text is not None]
-    if len(given) > 1:
-        raise UsageError("more than one query: give one of --query, --at, --xy and --roi")
-    if scale != 1 and query is None:
-        raise UsageError("--query-scale goes with --query")
-    if query is not None:
-        return Asked(spectrum=query, scale=factor_of(scale, "--query-scale"))
-    if at is not None:
-        row, column = numbers(at, 2, "--at", "ROW,COL")
-        return Asked(place=places.at(source.info, row, column))
-    if xy is not None:
-        x, y = numbers(xy, 2, "--xy", "X,Y")
-        return Asked(place=places.at_xy(source.info, x, y))
-    return None if roi is None else Asked(region=roi)
 
 
 def check_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:

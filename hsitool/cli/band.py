@@ -76,7 +76,7 @@ def _one(scene: Scene, *, name: str, data: Path | None, wavelengths: Path | None
     from hsitool.tasks.convert import band_image
 
     (target,) = scene.targets
-    with open_source(scene.cube, data, wavelengths) as source:
+    with open_source(scene.cube, data, wavelengths, once=True) as source:
         index = find_band(source.info, name)
         scene.note(describe_band(source.info, index))
         band_image(

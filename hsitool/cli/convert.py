@@ -114,7 +114,7 @@ def _one(
     from hsitool.tasks.convert import convert
 
     (target,) = scene.targets
-    with open_source(scene.cube, data, wavelengths) as source:
+    with open_source(scene.cube, data, wavelengths, once=True) as source:
         if bands is not None:
             settings = replace(settings, bands=tuple(find_bands(source.info, bands)))
         convert(

@@ -160,7 +160,8 @@ def _one(
     from hsitool.tasks.detect import detect
 
     (path,) = scene.targets
-    with open_source(scene.cube, *files) as source:
+    once = settings.method in ("sam", "sid") or bool(settings.model and settings.shrink)
+    with open_source(scene.cube, *files, once=once) as source:
         found = detect(
             source,
             spectra,

@@ -41,8 +41,8 @@ def diff(
 
     budget = budget_of(max_memory, threads)
     with (
-        open_source(first, None, None) as a,
-        open_source(second, None, None) as b,
+        open_source(first, None, None, once=True) as a,
+        open_source(second, None, None, once=True) as b,
         progress_bar("diff", quiet) as progress,
     ):
         found = compare(a, b, rtol=rtol, atol=atol, budget=budget, progress=progress)

@@ -22,7 +22,7 @@ def info(
     """Show what a cube is: shape, type, layout, georeference, bands, provenance."""
     from hsitool.tasks.info import describe
 
-    with open_source(cube, data, wavelengths) as source:
+    with open_source(cube, data, wavelengths, once=True) as source:
         found = describe(source)
     typer.echo(json.dumps(found, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
 

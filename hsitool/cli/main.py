@@ -10,7 +10,7 @@ import warnings
 from types import FrameType
 
 from hsitool.cli.telling import tell, told
-from hsitool.errors import HsitoolWarning
+from hsitool.errors import HsitoolWarning, PipeClosedError
 
 CLOSED_PIPE = 141
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -70,7 +70,7 @@ def _open_streams() -> None:
 def _run(arguments: list[str], debug: bool) -> int:
     try:
         return _carry_out(arguments, debug)
-    except BrokenPipeError:
+    except (BrokenPipeError, PipeClosedError):
         # Nobody reads any more; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return CLOSED_PIPE

@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,8 @@ from hsitool.cli.telling import tell
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from hsitool.device import Device
     from hsitool.engine.blocks import Progress
     from hsitool.engine.plan import Budget
@@ -40,11 +42,20 @@ class CompressName(StrEnum):
     lzw = "lzw"
 
 
+class NormName(StrEnum):
+    """What turns scores into weights."""
+
+    sparsemax = "sparsemax"
+    softmax = "softmax"
+    entmax15 = "entmax15"
+
+
 CubePath = Annotated[
     Path,
     typer.Argument(
         metavar="CUBE",
-        help="A GeoTIFF, an ENVI data file or .hdr, or any raster that GDAL reads.",
+        help="A GeoTIFF, an ENVI data file or .hdr, or any raster that GDAL reads; - is "
+        "standard input.",
         show_default=False,
     ),
 ]
@@ -54,7 +65,8 @@ OutputPath = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="Output file; the default is <CUBE's name>_<verb>.tif in the current folder.",
+        help="Output file, - for standard output; the default is <CUBE's name>_<verb>.tif in the "
+        "current folder.",
         show_default=False,
     ),
 ]
@@ -132,6 +144,31 @@ ShrinkOption = Annotated[
         metavar="noise[=K]|oas|none",
         help="What holds the covariance up: K noise variances, shrinkage, or nothing.",
         show_default=False,
+    ),
+]
+FocusOption = Annotated[
+    str | None,
+    typer.Option(
+        "--focus",
+        metavar="1%|500",
+        help="Effective number of pixels, or share of them.  [default: 1%]",
+        show_default=False,
+    ),
+]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        metavar="T",
+        help="Scores per unit of the exponent, instead of --focus.",
+    ),
+]
+RgbOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rgb",
+        metavar="R,G,B",
+        help="Bands of the picture, as 30,20,10; by default true colour.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -235,11 +272,17 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def open_source(cube: Path, data: Path | None, wavelengths: Path | None) -> CubeReader:
-    """Open the input of a verb."""
+STANDARD = Path("-")
+"""As an input or output: standard input or output."""
+
+
+def open_source(
+    cube: Path, data: Path | None, wavelengths: Path | None, *, once: bool = False
+) -> CubeReader:
+    """Open the input of a verb; `once`, where it is read in order and not again."""
     from hsitool.storage.readers import open_cube
 
-    return open_cube(cube, data=data, wavelengths_file=wavelengths)
+    return open_cube(cube, data=data, wavelengths_file=wavelengths, once=once)
 
 
 def target_of(output: Path | None, cube: Path, verb: str, form: FormatName | None) -> Path:
@@ -247,14 +290,20 @@ def target_of(output: Path | None, cube: Path, verb: str, form: FormatName | Non
     if output is not None:
         return output
     suffix = ".img" if form is FormatName.envi else ".tif"
-    return Path(f"{cube.stem}_{verb}{suffix}")
+    return Path(f"{stem_of(cube)}_{verb}{suffix}")
+
+
+def stem_of(cube: Path) -> str:
+    """What a scene is called; standard input has no name of its own."""
+    return "stdin" if cube == STANDARD else cube.stem
 
 
 def written(target: Path, output: OutputOptions) -> None:
-    """Tell standard output what was written."""
+    """Tell standard output what was written, if that did not go there itself."""
     from hsitool.storage.writers import output_paths
 
-    typer.echo(output_paths(target, output)[0])
+    for path in output_paths(target, output)[:1]:
+        typer.echo(path)
 
 
 def note(text: str, quiet: bool) -> None:
@@ -272,9 +321,26 @@ def progress_bar(verb: str, quiet: bool) -> Iterator[Progress | None]:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(verb, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with ExitStack() as stack:
+        bars: list[tuple[Bar, TaskID]] = []
+
+        def show(done: int, total: int) -> None:
+            if _is_handed_on():
+                return  # one bar is enough: that of the last command
+            if not bars:
+                bar = stack.enter_context(Bar(console=Console(stderr=True), transient=True))
+                bars.append((bar, bar.add_task(verb, total=None)))
+            bars[0][0].update(bars[0][1], completed=done, total=total)
+
+        yield show
+
+
+def _is_handed_on() -> bool:
+    """Whether the cube goes to another command, and messages to standard error therefore."""
+    from hsitool.storage.ends import current
+
+    chain = current()
+    return sys.stdout is sys.stderr or (chain is not None and chain.sink is not None)
 
 
 def numbers(text: str, count: int, option: str, form: str) -> list[float]:

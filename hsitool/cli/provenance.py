@@ -26,13 +26,16 @@ def provenance(
     """Print the command lines that made a file, one a step, ready for a shell.
 
     Files are named as they were then: run the lines in the same folder. A step that was run from
-    Python, or by an earlier version, is a comment.
+    Python, or by an earlier version, is a comment. A recipe stands as one above the lines of its
+    steps, which do the same through pipes.
     """
-    from hsitool.tasks.history import history
+    from hsitool.tasks.history import history, recipe_of
 
     steps = history(made)
     if as_json:
         typer.echo(json.dumps({"file": str(made), "steps": steps}, ensure_ascii=False))
         return
     for step in steps:
+        if (recipe := recipe_of(step)) is not None:
+            typer.echo(recipe)
         typer.echo(step["line"])

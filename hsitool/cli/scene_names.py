@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hsitool.cli.options import stem_of
 from hsitool.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -50,11 +51,6 @@ class Names:
         return self.out_dir / f"{stem_of(cube)}_{output.name.name}"
 
 
-def stem_of(cube: Path) -> str:
-    """What a scene is called; standard input has no name of its own."""
-    return "stdin" if str(cube) == "-" else cube.stem
-
-
 def refuse_names(cubes: Sequence[Path], outputs: Sequence[Output], out_dir: Path | None) -> None:
     """Refuse names that cannot be those of several scenes, and scenes of one name.
 
@@ -64,6 +60,8 @@ def refuse_names(cubes: Sequence[Path], outputs: Sequence[Output], out_dir: Path
     several = len(cubes) > 1
     for output in outputs:
         name = output.name
+        if str(name) == "-" and (several or out_dir is not None):
+            raise UsageError(f"{output.option} - is one cube: leave out --out-dir, and give one")
         if out_dir is None and several and name is not None:
             raise UsageError(
                 f"{output.option} {name} is one file, and {len(cubes)} cubes are given: add "

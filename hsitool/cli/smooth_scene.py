@@ -45,7 +45,7 @@ class SmoothScene:
         outputs = dict(zip(scene.targets, self.settings, strict=False))
         report = scene.targets[count + self.deviations :]
         with ExitStack() as stack:
-            source = stack.enter_context(open_source(scene.cube, *self.files))
+            source = stack.enter_context(open_source(scene.cube, *self.files, once=not self.auto))
             write_report = [
                 stack.enter_context(gains.report_file(path, overwrite=scene.options.overwrite))
                 for path in report
@@ -72,7 +72,8 @@ class SmoothScene:
                 write(gains.gain_report(source, fits, alone))
             if noise is not None and noise.covariance is None:
                 scene.note(INDEPENDENT)
-            if index is None:  # else only the bands of its window are read
+            # With a band only those of its window are read; what came through a pipe is gone.
+            if index is None and not source.layout.in_order:
                 self._advise(scene, source, list(fits.values()))
 
     def _noise(self, stack: ExitStack, source: CubeReader, targets: Sequence[Path]) -> Sigma | None:
@@ -86,7 +87,7 @@ class SmoothScene:
         if self.noise_cov is not None:
             covariance = read_covariance(self.noise_cov, source.info.bands)
         if self.sigma is not None:
-            deviations = stack.enter_context(open_source(self.sigma, None, None))
+            deviations = stack.enter_context(open_source(self.sigma, None, None, once=True))
         count = len(self.settings)
         pairs = zip(targets[:count], targets[count:], strict=False)
         return Sigma(dict(pairs), deviations, covariance)

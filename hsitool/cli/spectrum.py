@@ -52,7 +52,7 @@ def spectrum(
     """Print the spectra of places as CSV: band, wavelength_nm, one column a place."""
     from hsitool.tasks import spectrum as task
 
-    with open_source(cube, data, wavelengths) as source:
+    with open_source(cube, data, wavelengths, once=True) as source:
         places = _places(source.info, at or [], xy or [], lonlat or [])
         if points is not None:
             places += task.places_of(source.info, points)

@@ -2,7 +2,11 @@
 
 from hsitool.cli import (  # noqa: F401
     anomaly,
+    attend_bands,
+    attend_glimpse,
     attend_mask,
+    attend_self,
+    attend_warp,
     band,
     calib,
     camera_board,
@@ -15,6 +19,7 @@ from hsitool.cli import (  # noqa: F401
     diff,
     info,
     provenance,
+    run,
     smooth,
     spectrum,
     stats,

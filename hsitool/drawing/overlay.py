@@ -1,4 +1,4 @@
-"""The picture of `attend mask`: weights over the scene."""
+"""The picture of `attend mask` and `attend self`: weights over the scene."""
 
 from __future__ import annotations
 
@@ -22,23 +22,43 @@ FAINT = 1e-3
 NO_DATA = 0.85  # of white
 LENGTHS = (1, 2, 5)
 SIDE_IN = 7.0
+MOST_ACROSS = 3
+"""Panels beside each other."""
 
 
-def draw_overlay(view: View) -> Figure:
-    """The scene alone, and with the weights over it."""
-    rows, columns = view.weights.shape
-    width = SIDE_IN * min(1.0, columns / rows)
-    height = SIDE_IN * min(1.0, rows / columns)
-    figure = new_figure(2 * max(width, 2.5) + 1.6, max(height, 2.0) + 1.1)
-    scene, seen = figure.subplots(1, 2)
-    for axes in (scene, seen):
+def draw_overlay(*views: View) -> Figure:
+    """The scene alone, and with the weights of each view over it."""
+    rows, columns = views[0].weights.shape
+    width = max(SIDE_IN * min(1.0, columns / rows), 2.5)
+    height = max(SIDE_IN * min(1.0, rows / columns), 2.0)
+    across = min(1 + len(views), MOST_ACROSS)
+    down = -(-(1 + len(views)) // across)
+    figure = new_figure(across * width + 1.6, down * height + 1.1)
+    panels = figure.subplots(down, across, squeeze=False).reshape(-1)
+    for axes in panels[1 + len(views) :]:
+        axes.set_visible(False)
+    scene, seen = panels[0], panels[1 : 1 + len(views)]
+    _draw_scene(scene, views[0])
+    scene.set_title("R {}, G {}, B {}".format(*views[0].bands), fontsize=10)
+    _draw_scale(scene, views[0])
+    for axes, view in zip(seen, views, strict=True):
         _draw_scene(axes, view)
-    shown = _draw_weights(seen, view)
-    scene.set_title(f"R {view.bands[0]}, G {view.bands[1]}, B {view.bands[2]}", fontsize=10)
-    seen.set_title(view.title, fontsize=10)
-    _draw_scale(scene, view)
-    figure.colorbar(shown, ax=seen, label="weight / largest weight", shrink=0.8)
+        shown = _draw_weights(axes, view)
+        axes.set_title(view.title, fontsize=10)
+        _draw_mark(axes, view)
+    figure.colorbar(shown, ax=list(seen), label="weight / largest weight", shrink=0.8)
     return figure
+
+
+def _draw_mark(axes: Axes, view: View) -> None:
+    """A ring about the query, which its own weight would hide."""
+    if view.mark is not None:
+        row, column = view.mark
+        for colour, width in (("black", 3.0), ("white", 1.2)):
+            axes.plot(
+                [column], [row], "o", markersize=11, markerfacecolor="none",
+                markeredgecolor=colour, markeredgewidth=width,
+            )  # fmt: skip
 
 
 def _draw_scene(axes: Axes, view: View) -> None:

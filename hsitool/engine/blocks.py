@@ -10,7 +10,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar, cast
 
 import numpy as np
@@ -88,18 +90,18 @@ def map_blocks(
     window = window or sources[0].info.whole
     per_pixel = sum(_read_bytes(sources, ONE, bands)) + sum(s.buffer_bytes(ONE) for s in sinks)
     layouts = [source.layout for source in sources], [sink.layout for sink in sinks]
-    plan = plan_tiles(window, per_pixel, *layouts, budget)
+    plan = plan_tiles(window, per_pixel, *layouts, _beside(sources, budget))
 
     def compute(tile: Tile, blocks: Sequence[Block], spares: Sequence[Bytes]) -> Sequence[Block]:
         made = [sink.block(tile, spare) for sink, spare in zip(sinks, spares, strict=True)]
         return kernel(blocks, made)
 
     spares = [sink.buffer_bytes(plan.largest) for sink in sinks]
-    with _Pipeline(sources, plan, compute, bands, spares, budget, memory) as pipeline:
+    with _Pipeline(sources, plan, compute, bands, spares, budget, memory, sinks=sinks) as pipeline:
         for done, (tile, outs) in enumerate(pipeline, 1):
             # By one thread: several would wait for one another at the file's lock.
             for sink, out in zip(sinks, outs, strict=True):
-                sink.write(tile.moved(-window.row, -window.column), out)
+                sink.lend(tile.moved(-window.row, -window.column), out)
             if progress is not None:
                 progress(done, len(plan))
 
@@ -123,7 +125,7 @@ def fold_blocks(
     """
     per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
     layouts = [source.layout for source in sources]
-    plan = plan_tiles(sources[0].info.whole, per_pixel, layouts, (), budget)
+    plan = plan_tiles(sources[0].info.whole, per_pixel, layouts, (), _beside(sources, budget))
 
     def compute(tile: Tile, blocks: Sequence[Block], _: Sequence[Bytes]) -> T:
         return measure(tile, blocks)
@@ -156,6 +158,7 @@ def scan_lines(
     per_pixel = sum(_read_bytes(sources, ONE, bands)) + extra_bytes_per_pixel
     layouts = [source.layout for source in sources]
     whole = sources[0].info.whole
+    budget = _beside(sources, budget)
     plan = plan_tiles(whole, per_pixel, layouts, (), budget, whole_lines=True)
 
     def compute(tile: Tile, blocks: Sequence[Block], _: Sequence[Bytes]) -> T:
@@ -170,12 +173,21 @@ def scan_lines(
 
 ONE = Tile(0, 0, 1, 1)
 
+STOP_SECONDS = 0.1
+"""How often one that waits for a slot sees whether it is to stop."""
+
 
 def _read_bytes(
     sources: Sequence[CubeReader], tile: Tile, bands: Sequence[int] | None
 ) -> list[int]:
     """What a tile takes in memory, source by source."""
     return [source.buffer_bytes(tile, bands) for source in sources]
+
+
+def _beside(sources: Sequence[CubeReader], budget: Budget) -> Budget:
+    """The budget without the memory of what sources hold already."""
+    held = sum(source.held_bytes for source in sources)
+    return replace(budget, reserved=budget.reserved + held)
 
 
 class _Pipeline(Generic[T]):
@@ -191,8 +203,10 @@ class _Pipeline(Generic[T]):
         budget: Budget,
         memory: Memory = pageable,
         tiles: Sequence[Tile] | None = None,
+        sinks: Sequence[CubeWriter] = (),
     ) -> None:
         self._sources, self._compute, self._bands = sources, compute, bands
+        self._sinks = sinks
         self._memory, self._leaves = memory, bool(spare_bytes)  # views of others may live on
         self._tiles = list(plan) if tiles is None else tiles
         read_bytes = _read_bytes(sources, plan.largest, bands)
@@ -201,36 +215,71 @@ class _Pipeline(Generic[T]):
             (list(map(take, read_bytes)), list(map(take, spare_bytes)))
             for _ in range(min(plan.slots, len(self._tiles)))
         ]
+        self._free: SimpleQueue[Slot] = SimpleQueue()
+        for slot in self._slots:
+            self._free.put(slot)
         self._readers = ThreadPoolExecutor(plan.readers, "read")
         self._workers = ThreadPoolExecutor(budget.workers, "compute")
 
     def __enter__(self) -> _Pipeline[T]:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for source in self._sources:
+                source.abandon()
         self._readers.shutdown(cancel_futures=True)
         self._workers.shutdown(cancel_futures=True)
-        if self._leaves:
+        if self._leaves and kind is None:  # else another step may still look at them
             _leave(self._memory, self._slots)
 
     def __iter__(self) -> Iterator[tuple[Tile, T]]:
         if len(self._tiles) == 1:  # nothing overlaps: no thread need be started
             yield from self._alone()
             return
-        free, running = deque(self._slots), deque[tuple[Tile, Slot, Future[T]]]()
+        running = deque[tuple[Tile, Slot, Future[T]]]()
         for tile in self._tiles:
             check_stop()
-            if not free:
-                yield from self._finished(running, free)
-            slot = free.popleft()
+            while running and self._free.empty():
+                yield from self._finished(running)
+            slot = self._next_free()
             running.append((tile, slot, self._start(tile, slot)))
         while running:
-            yield from self._finished(running, free)
+            yield from self._finished(running)
+        self._wait_for_all()
 
     def _alone(self) -> Iterator[tuple[Tile, T]]:
-        (tile,), ((buffers, spares),) = self._tiles, self._slots
+        (tile,), slot = self._tiles, self._next_free()
         check_stop()
-        yield tile, self._compute(tile, self._read(tile, buffers), spares)
+        yield tile, self._compute(tile, self._read(tile, slot[0]), slot[1])
+        self._let_go(tile, slot)
+        self._wait_for_all()
+
+    def _next_free(self) -> Slot:
+        """A slot whose blocks nobody looks at."""
+        while True:
+            try:
+                return self._free.get(timeout=STOP_SECONDS)
+            except Empty:
+                check_stop()
+
+    def _wait_for_all(self) -> None:
+        for _ in self._slots:
+            self._next_free()
+
+    def _let_go(self, tile: Tile, slot: Slot) -> None:
+        """A slot is free again when all sinks are done with what it holds."""
+        waiting = list(self._sinks)
+
+        def done() -> None:
+            if waiting:
+                waiting.pop().when_free(done)
+                return
+            for source in self._sources:
+                source.give_back(tile)
+            self._free.put(slot)
+
+        done()
 
     def _start(self, tile: Tile, slot: Slot) -> Future[T]:
         buffers, spares = slot
@@ -238,16 +287,14 @@ class _Pipeline(Generic[T]):
         return self._workers.submit(lambda: self._compute(tile, blocks.result(), spares))
 
     def _read(self, tile: Tile, buffers: Sequence[Bytes]) -> list[Block]:
+        # What a map gets it gives back; results of others may be views of their blocks.
         return [
-            source.read(tile, self._bands, buffer)
+            (source.borrow if self._sinks else source.read)(tile, self._bands, buffer)
             for source, buffer in zip(self._sources, buffers, strict=True)
         ]
 
-    @staticmethod
-    def _finished(
-        running: deque[tuple[Tile, Slot, Future[T]]], free: deque[Slot]
-    ) -> Iterator[tuple[Tile, T]]:
+    def _finished(self, running: deque[tuple[Tile, Slot, Future[T]]]) -> Iterator[tuple[Tile, T]]:
         check_stop()
         tile, slot, result = running.popleft()
         yield tile, result.result()
-        free.append(slot)
+        self._let_go(tile, slot)

@@ -92,12 +92,15 @@ def plan_tiles(
 
     `bytes_per_pixel` is what one pixel takes in all buffers of a slot. Packed files are taken by
     whole blocks, so that none is unpacked twice, unless a row of blocks of all bands is too large
-    for the memory; plain ones by any rows of a block column.
+    for the memory; plain ones by any rows of a block column. What comes or goes in order is taken
+    by whole lines, by one reader.
 
     Raises:
         UsageError: not even one row of a tile fits the memory.
     """
     layouts = [*inputs, *outputs]
+    in_order = any(layout.in_order for layout in layouts)
+    whole_lines = whole_lines or in_order
     packed = [layout for layout in layouts if not layout.raw]
     height = math.lcm(*(layout.block_rows for layout in packed))
     tiled = [layout.block_columns for layout in layouts if layout.block_columns < window.width]
@@ -105,7 +108,7 @@ def plan_tiles(
     room = budget.memory - budget.reserved - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
     readers = 1
     if unpacked := sum(layout.unpacked_bytes for layout in inputs):
-        readers = max(1, min(budget.workers, room // 2 // unpacked))
+        readers = 1 if in_order else max(1, min(budget.workers, room // 2 // unpacked))
         room -= readers * unpacked
     row = min(width, window.width) * bytes_per_pixel
     if (fitting := room // row) < 1:

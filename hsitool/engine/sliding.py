@@ -3,13 +3,14 @@
 The source is read once, in stretches of rows into a ring of buffers; a tile is computed when all
 rows that it needs are there, and a stretch gives way when no later tile needs it. Where that does
 not fit the memory, the output is made in strips of columns, one after the other, each from the
-columns that it needs. (`blocks` is for the rest, where a tile needs itself only.)
+columns that it needs; or in patches, cut across the rows as well, where rows of the output
+come from slanting lines of the source, as when it is rotated. (`blocks` is for the rest, where a
+tile needs itself only.)
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,55 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import Tile
-from hsitool.engine.blocks import ONE, Progress
-from hsitool.engine.plan import (
-    PACKED_BYTES,
-    PROCESS_BYTES,
-    TILE_BYTES,
-    TIMES_UNPACKED,
-    Budget,
-)
+from hsitool.engine.blocks import Progress
+from hsitool.engine.plan import Budget
 from hsitool.engine.stopping import check_stop
-from hsitool.errors import HsitoolWarning, UsageError
-from hsitool.storage.layout import Layout
+from hsitool.engine.strips import Index, Needs, SlidingPlan, Strip, plan_strips
 from hsitool.storage.raw import Block, Bytes, as_block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import CubeWriter
-
-Index = NDArray[np.integer[Any]]
-
-BLOCK = 64
-"""Columns for which what is needed is told as one."""
-
-NOTHING = np.iinfo(np.int32).max
-"""As a first row or column: no row or column is needed (the last one is then -1)."""
-
-STRIPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-SHARES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-TRIED = sorted(((s, n) for s in SHARES for n in STRIPS), key=lambda pair: pair[0] * pair[1])
-"""Parts of the tile that is best, and numbers of strips, the fastest first."""
-
-SMALL = 32
-"""Share times strips from which on fewer workers are better."""
-
-WHOLE_ROWS = 0.75
-"""Share of a row of the source from which on all of it is read, which is faster in one piece."""
-
-BLOCKS_WHOLE = 32
-"""Up to this part of the best tile, rows of packed blocks are taken whole."""
-
-
-@dataclass(frozen=True)
-class Needs:
-    """First and last rows and columns of the source that pixels of the output need.
-
-    Each of shape (rows of the output, blocks of BLOCK columns of it).
-    """
-
-    first_row: Index
-    last_row: Index
-    first_column: Index
-    last_column: Index
 
 
 @dataclass(frozen=True)
@@ -90,56 +49,6 @@ the same memory."""
 
 Kernel = Callable[[Tile, Held, Block], None]
 """Fills the output's block of a tile."""
-
-
-@dataclass(frozen=True)
-class Strip:
-    """Tiles of `height` rows that cover `output`; the columns of the source that they need, and
-    the first and last stretch that each needs (not decreasing)."""
-
-    output: Tile
-    height: int
-    first_column: int
-    width: int
-    first: Index
-    last: Index
-
-    @property
-    def tiles(self) -> Iterator[Tile]:
-        """In order."""
-        rows, out = self.output.height, self.output
-        for row in range(0, rows, self.height):
-            yield Tile(row, out.column, min(self.height, rows - row), out.width)
-
-    @property
-    def largest(self) -> Tile:
-        """A tile as large as any."""
-        return Tile(0, 0, min(self.height, self.output.height), self.output.width)
-
-
-@dataclass(frozen=True)
-class SlidingPlan:
-    """Strips in order; stretches of `height` rows, of which `ring` are held; tiles computed at
-    once."""
-
-    strips: tuple[Strip, ...]
-    height: int
-    ring: int
-    workers: int
-
-    @property
-    def slots(self) -> int:
-        """Tiles of the output in memory: some wait to be written."""
-        return self.workers + 2
-
-    @property
-    def largest(self) -> Tile:
-        """A tile as large as any."""
-        return max((strip.largest for strip in self.strips), key=lambda tile: tile.pixels)
-
-    def readers(self, layout: Layout) -> int:
-        """One keeps plain files sequential; packed ones are unpacked by as many as compute."""
-        return 1 if layout.raw else self.workers
 
 
 def slide_blocks(
@@ -193,6 +102,7 @@ class _Workshop:
     def __init__(
         self, plan: SlidingPlan, source: CubeReader, sink: CubeWriter, dtype: np.dtype[Any]
     ) -> None:
+        self._source = source
         width = max(strip.width for strip in plan.strips)
         stretch = Tile(0, 0, plan.height, width)
         readers = plan.readers(source.layout)
@@ -207,7 +117,9 @@ class _Workshop:
     def __enter__(self) -> _Workshop:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._source.abandon()
         self.readers.shutdown(cancel_futures=True)
         self.workers.shutdown(cancel_futures=True)
 
@@ -307,125 +219,3 @@ class _Slide:
         memory = self._memory[stretch % plan.ring] if direct else staging
         self._prepare(source.read(tile, buffer=memory), slot)
         self._shop.stagings.append(staging)
-
-
-def plan_strips(
-    source: CubeReader,
-    needs: Needs,
-    sink: CubeWriter,
-    dtype: np.dtype[Any],
-    budget: Budget,
-    working_bytes: int = 0,
-) -> SlidingPlan:
-    """The largest tiles, in as few strips, that fit the memory.
-
-    Raises:
-        UsageError: none do.
-    """
-    packed = [layout for layout in (source.layout, sink.layout) if not layout.raw]
-    room = budget.memory - PROCESS_BYTES - (PACKED_BYTES if packed else 0)
-    least = math.inf
-    for workers, share, count in _tries(budget.workers):
-        plan = _planned(source, needs, sink, workers, share, count)
-        size = _bytes(plan, source, sink, dtype) + workers * working_bytes
-        if size <= room:
-            _tell_of_unpacking(plan, source)
-            return plan
-        least = min(least, size)
-    needed = math.ceil((budget.memory - room + least) / 1e6)
-    raise UsageError(
-        f"the rows that a part of the output comes from need {needed} MB: "
-        f"give --max-memory {needed}MB or more"
-    )
-
-
-def _tell_of_unpacking(plan: SlidingPlan, source: CubeReader) -> None:
-    """Strips and parts of packed blocks cost unpacking them anew."""
-    layout, wide = source.layout, source.layout.block_columns
-    if layout.raw:
-        return
-    touched = sum(
-        (strip.first_column + strip.width - 1) // wide - strip.first_column // wide + 1
-        for strip in plan.strips
-    )
-    times = touched / -(-source.info.columns // wide) * max(1, layout.block_rows / plan.height)
-    if times > TIMES_UNPACKED:
-        warnings.warn(
-            f"blocks of {layout.block_rows} rows in all bands do not fit the memory and are "
-            f"unpacked {times:.0f} times: a larger --max-memory is faster",
-            HsitoolWarning,
-            stacklevel=2,
-        )
-
-
-def _tries(workers: int) -> Iterator[tuple[int, int, int]]:
-    """Numbers of workers, shares and strips; fewer workers come before very small tiles."""
-    while workers > 1:
-        yield from ((workers, s, n) for s, n in TRIED if s * n <= SMALL)
-        workers //= 2
-    yield from ((1, s, n) for s, n in TRIED)
-
-
-def _planned(
-    source: CubeReader, needs: Needs, sink: CubeWriter, workers: int, share: int, count: int
-) -> SlidingPlan:
-    """About `count` strips of tiles that are one part in `share` of the best size."""
-    rows, columns = sink.info.rows, sink.info.columns
-    width = _rounded_up(-(-columns // count), _column_step(sink.layout, columns))
-    best = TILE_BYTES // 2 // (min(width, columns) * sink.buffer_bytes(ONE))
-    height = min(rows, _of_blocks(max(1, min(rows, best) // share), sink.layout, share))
-    stretch = min(_of_blocks(height, source.layout, share), source.info.rows)
-    strips = tuple(
-        _strip(needs, source.info.columns, Tile(0, column, rows, wide), height, stretch)
-        for column in range(0, columns, width)
-        for wide in [min(width, columns - column)]
-    )
-    span = max(int((strip.last - strip.first).max()) + 1 for strip in strips)
-    ahead = -(-workers * height // stretch) + 1
-    ring = min(span + ahead, -(-source.info.rows // stretch))
-    return SlidingPlan(strips, stretch, ring, workers)
-
-
-def _strip(needs: Needs, source_columns: int, output: Tile, height: int, stretch: int) -> Strip:
-    blocks = slice(output.column // BLOCK, -(-(output.column + output.width) // BLOCK))
-    starts = np.arange(0, output.height, height)
-    first = np.minimum.reduceat(needs.first_row[:, blocks].min(axis=1), starts)
-    last = np.maximum.reduceat(needs.last_row[:, blocks].max(axis=1), starts)
-    # Rows come and go in order: a tile holds what a later one needs, and has what came before.
-    first = np.minimum.accumulate(first[::-1])[::-1]
-    last = np.maximum.accumulate(last)
-    first = np.minimum(first, np.maximum(last, 0))
-    left = int(min(needs.first_column[:, blocks].min(), source_columns - 1))
-    right = int(max(needs.last_column[:, blocks].max(), left))
-    if right - left + 1 > WHOLE_ROWS * source_columns:
-        left, right = 0, source_columns - 1
-    return Strip(output, height, left, right - left + 1, first // stretch, last // stretch)
-
-
-def _bytes(plan: SlidingPlan, source: CubeReader, sink: CubeWriter, dtype: np.dtype[Any]) -> int:
-    """Memory of the ring, of stretches as they are read, and of the tiles in flight."""
-    wide = max(strip.width for strip in plan.strips) * plan.height * source.info.bands
-    reading = wide * source.info.dtype.itemsize + source.layout.unpacked_bytes
-    held = plan.ring * wide * dtype.itemsize
-    return (
-        held + plan.readers(source.layout) * reading + plan.slots * sink.buffer_bytes(plan.largest)
-    )
-
-
-def _column_step(layout: Layout, columns: int) -> int:
-    """Borders of strips lie between blocks of a packed output."""
-    tiled = not layout.raw and layout.block_columns < columns
-    return math.lcm(BLOCK, layout.block_columns) if tiled else BLOCK
-
-
-def _of_blocks(height: int, layout: Layout, share: int) -> int:
-    """Rows of packed blocks, whole ones where there is memory; plain files take any rows."""
-    if layout.raw:
-        return height
-    if share > BLOCKS_WHOLE:
-        return min(height, layout.block_rows)
-    return _rounded_up(height, layout.block_rows)
-
-
-def _rounded_up(number: int, step: int) -> int:
-    return -(-number // step) * step

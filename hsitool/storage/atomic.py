@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from hsitool.errors import DataError, UsageError
@@ -34,7 +35,7 @@ class PartFolder:
         self.target = target
         remove_leftovers(target.parent)
         self.path = target.parent / f".{target.name[:150]}.{secrets.token_hex(4)}{SUFFIX}"
-        self._lock = -1
+        self._lock, self._waits = -1, False
         try:
             with told_of(target):
                 self.path.mkdir()
@@ -58,6 +59,16 @@ class PartFolder:
         for part, target in pairs:
             with told_of(target):
                 _flush(part)
+        later = _postponed.get()
+        if later is not None and later.waits(self.target):
+            later.add(self, pairs, list(stale))
+            self._waits = True
+            return
+        self.appear(pairs, stale)
+
+    def appear(self, pairs: list[tuple[Path, Path]], stale: Iterable[Path]) -> None:
+        """Let flushed (part, target) pairs take their names, as `commit`."""
+        self._waits = False
         with undisturbed():
             with self._put_away(path for path in stale if path.is_file()):
                 _rename(*pairs[0])
@@ -94,13 +105,88 @@ class PartFolder:
                 os.close(fd)
             (self.path / "spare").unlink()
 
+    def forsake(self) -> None:
+        """Give up the name that it waited for."""
+        self._waits = False
+        self.discard()
+
     def discard(self) -> None:
-        """Remove the folder and all that is still in it."""
+        """Remove the folder and all that is still in it; not while it waits to take its name."""
+        if self._waits:
+            return
         with undisturbed():
             shutil.rmtree(self.path, ignore_errors=True)
             if self._lock >= 0:
                 os.close(self._lock)
                 self._lock = -1
+
+
+class Postponed:
+    """Outputs that are complete and will appear together, or none of them."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[PartFolder, list[tuple[Path, Path]], list[Path]]] = []
+        self._guard = threading.Lock()
+        self._at_once: set[Path] = set()
+
+    def except_in(self, folder: Path) -> None:
+        """What is written into this folder need not wait."""
+        with self._guard:
+            self._at_once.add(folder)
+
+    def waits(self, target: Path) -> bool:
+        """Whether an output has to wait."""
+        return target.parent not in self._at_once
+
+    def add(self, folder: PartFolder, pairs: list[tuple[Path, Path]], stale: list[Path]) -> None:
+        """Take in one output.
+
+        Raises:
+            UsageError: another one has its name.
+        """
+        with self._guard:
+            taken = {target for _, others, _ in self._waiting for _, target in others}
+            for _, target in pairs:
+                if target in taken:
+                    raise UsageError(f"two outputs would be written to {target}: name each apart")
+            self._waiting.append((folder, pairs, stale))
+
+    def appear(self) -> None:
+        """Let all take their names.
+
+        Raises:
+            DataError: one cannot be written.
+        """
+        with undisturbed():
+            while self._waiting:
+                folder, pairs, stale = self._waiting[0]
+                folder.appear(pairs, stale)
+                self._waiting.pop(0)
+
+    def discard(self) -> None:
+        """Leave nothing of those that have not appeared."""
+        with undisturbed():
+            for folder, _, _ in self._waiting:
+                folder.forsake()
+            self._waiting.clear()
+
+
+_postponed: ContextVar[Postponed | None] = ContextVar("postponed", default=None)
+
+
+@contextmanager
+def appearing(later: Postponed) -> Iterator[None]:
+    """Outputs that are complete wait until `later` lets them appear."""
+    token = _postponed.set(later)
+    try:
+        yield
+    finally:
+        _postponed.reset(token)
+
+
+def postponed() -> Postponed | None:
+    """What outputs wait for before they appear, if for anything."""
+    return _postponed.get()
 
 
 @contextmanager

@@ -363,14 +363,7 @@ def open_pair(path: Path, data: Path | None) -> tuple[Path, Path, dict[str, str]
     Raises:
         DataError: no header, no data file, or a data file that is too short.
     """
-    header = path if is_header(path) or path.suffix.lower() == ".hdr" else header_of(path)
-    if header is None:
-        raise DataError(f"{path}: no ENVI header beside it")
-    items = read_header(header)
-    try:
-        layout = layout_of(items, str(header))
-    except DataError as error:
-        raise DataError(f"{header}: {error}") from None
+    header, items, layout = open_header(path)
     pixels = data or (path if header != path else data_of(header, layout.end))
     try:
         size = pixels.stat().st_size
@@ -382,6 +375,22 @@ def open_pair(path: Path, data: Path | None) -> tuple[Path, Path, dict[str, str]
             "the file is incomplete or the header is not its own"
         )
     return header, pixels, items, layout
+
+
+def open_header(path: Path) -> tuple[Path, dict[str, str], RawLayout]:
+    """Header, its items and the layout of the ENVI cube that a file belongs to.
+
+    Raises:
+        DataError: no header, or it does not say where the pixels are.
+    """
+    header = path if is_header(path) or path.suffix.lower() == ".hdr" else header_of(path)
+    if header is None:
+        raise DataError(f"{path}: no ENVI header beside it")
+    items = read_header(header)
+    try:
+        return header, items, layout_of(items, str(header))
+    except DataError as error:
+        raise DataError(f"{header}: {error}") from None
 
 
 def layout_words(layout: RawLayout) -> Layout:

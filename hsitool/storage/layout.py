@@ -12,7 +12,8 @@ class Layout:
     """Format, order of the samples, and the blocks in which they can be read.
 
     `raw` files can be read from any row at no extra cost; the others by whole blocks, for which
-    each reading thread holds `unpacked_bytes`.
+    each reading thread holds `unpacked_bytes`. What is `in_order` comes or goes by whole lines,
+    each once.
     """
 
     format: str
@@ -23,3 +24,4 @@ class Layout:
     byte_order: str = "little"
     raw: bool = False
     unpacked_bytes: int = 0
+    in_order: bool = False

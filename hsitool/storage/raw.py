@@ -22,6 +22,9 @@ Bytes = NDArray[np.uint8]
 Block = NDArray[Any]
 Index = NDArray[np.int64]
 
+AXES = {"band": (0, 1, 2), "line": (1, 0, 2), "pixel": (1, 2, 0)}
+"""How (band, row, column) is turned to reach each order."""
+
 MAX_VECTORS = 1024
 """Most buffers that one preadv/pwritev takes (IOV_MAX on Linux)."""
 
@@ -209,6 +212,12 @@ def _move_all(
 def byte_order(dtype: np.dtype[Any]) -> Literal["little", "big"]:
     """The order of the bytes of a sample, in the words of `Layout`."""
     return "big" if dtype.str[0] == ">" else "little"
+
+
+def as_bytes(block: Block, interleave: Interleave) -> Bytes:
+    """The samples of a block in an order, as bytes; no copy where they lie so."""
+    samples: Bytes = np.ascontiguousarray(block.transpose(AXES[interleave]))
+    return samples.reshape(-1).view(np.uint8)
 
 
 def as_block(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,13 +15,18 @@ import numpy as np
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError
-from hsitool.storage import envi, raster, tiff, wavelengths
+from hsitool.storage import ends, envi, raster, tiff, wavelengths
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Bytes, RawLayout, as_block, byte_order, read_runs
 
+GLIMPSE_COLUMNS = 1024
+
 
 class CubeReader(ABC):
-    """A cube open for reading; `read` may be called from several threads at once."""
+    """A cube open for reading; `read` may be called from several threads at once.
+
+    Where the layout is `in_order`, one thread reads each tile once and in reading order.
+    """
 
     def __init__(self, path: Path, info: CubeInfo, layout: Layout, files: Sequence[Path]) -> None:
         self.path = path
@@ -46,10 +52,49 @@ class CubeReader(ABC):
             DataError: the file cannot be read there.
         """
 
+    def borrow(
+        self, tile: Tile, bands: Sequence[int] | None = None, buffer: Bytes | None = None
+    ) -> Block:
+        """As `read`; but the block may be the memory of another step until `give_back`."""
+        return self.read(tile, bands, buffer)
+
+    def give_back(self, tile: Tile) -> None:  # noqa: B027 - the memory is the caller's own
+        """The block that was borrowed of a tile is not looked at any more."""
+
     def buffer_bytes(self, tile: Tile, bands: Sequence[int] | None = None) -> int:
         """Memory that `read` fills."""
         count = self.info.bands if bands is None else len(bands)
         return tile.pixels * count * self.info.dtype.itemsize
+
+    @property
+    def called(self) -> str:
+        """What to call it in messages."""
+        return str(self.path)
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of what was looked at before it is read."""
+        return 0
+
+    def glimpses(self, room: int) -> Iterator[Block]:
+        """Samples of all bands from a few places, to be seen before the reading.
+
+        A cube that comes once gives its first lines, and holds them: `room` bytes at most.
+        """
+        info = self.info
+        width = min(info.columns, GLIMPSE_COLUMNS)
+        for row in (info.rows // 2, info.rows // 4, 3 * info.rows // 4):
+            yield self.read(Tile(row, (info.columns - width) // 2, 1, width))
+
+    def keep(self) -> None:  # noqa: B027 - a file is there as long as it is open
+        """From now on any tile may be read, and again; a cube that comes once goes into a file.
+
+        Raises:
+            DataError: there is no room, or it ends early.
+        """
+
+    def abandon(self) -> None:  # noqa: B027 - a file never waits
+        """End a `read` that waits for what comes, in whatever thread."""
 
     @abstractmethod
     def close(self) -> None:
@@ -167,17 +212,55 @@ def as_slice(bands: Sequence[int]) -> slice | list[int]:
 
 
 def open_cube(
-    path: Path | str, *, data: Path | None = None, wavelengths_file: Path | None = None
+    path: Path | str,
+    *,
+    data: Path | None = None,
+    wavelengths_file: Path | None = None,
+    once: bool = False,
 ) -> CubeReader:
     """Open a cube: an ENVI header or data file, or anything that rasterio reads.
 
-    `data` names the data file of an ENVI header; `wavelengths_file` overrides the file's own.
+    Args:
+        path: the file; `-` is standard input.
+        data: the data file of an ENVI header, where it lies elsewhere.
+        wavelengths_file: overrides the file's own.
+        once: tiles will be read in order and once, so that what comes through a pipe need not be
+            kept in a file.
 
     Raises:
+        UsageError: standard input is a terminal.
         DataError: missing, damaged, truncated, or of a kind that cannot be read.
     """
     path = Path(path)
     more = [] if wavelengths_file is None else wavelengths.of_file(wavelengths_file)
+    if not any(_comes_once(file) for file in (path, data)):
+        return _open_file(path, data, more)
+    from hsitool.storage.pipes import open_stream
+
+    reader = open_stream(path, data, more)
+    try:
+        if not once:
+            reader.keep()
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def _comes_once(path: Path | None) -> bool:
+    """Whether a path is `-` or a pipe that has a name."""
+    if path is None or path == ends.STANDARD:
+        return path is not None
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _open_file(
+    path: Path, data: Path | None, more: Sequence[wavelengths.SpectralTexts]
+) -> CubeReader:
     start = _start_of(path)
     if envi.is_header(path) or path.suffix.lower() == ".hdr":
         return _open_envi(path, data, more)
@@ -234,14 +317,8 @@ def _open_raster(
     from hsitool.storage.gdal import open_dataset
 
     with open_dataset(path, sharing=False) as dataset:
-        if dataset.count == 0:
-            raise DataError(f"{path}: holds no bands of its own (subdatasets are not read yet)")
-        info = raster.describe(dataset, path, more)
-        layout = raster.layout_words(dataset)
+        info, layout = describe_raster(dataset, path, more)
         files = [Path(file) for file in dataset.files if Path(file).exists()] or [path]
-        flags = {flag.name for flag in dataset.mask_flag_enums[0]}
-        if "per_dataset" in flags and "alpha" not in flags:
-            wavelengths.warn(f"{path}: its mask band is not read: give nodata a value of its own")
     raw = _tiff_layout(path) if is_tiff else None
     if raw is None or (raw.shape, raw.dtype.newbyteorder("=")) != (info.shape, info.dtype):
         _refuse_absurd_blocks(path, layout)
@@ -251,6 +328,23 @@ def _open_raster(
         "GeoTIFF", raw.interleave, raw.block_rows, raw.block_columns, "none", order, True
     )
     return RawReader(path, info, words, raw, (path, *(f for f in files if f != path)))
+
+
+def describe_raster(
+    dataset: Any, path: Path, more: Sequence[wavelengths.SpectralTexts]
+) -> tuple[CubeInfo, Layout]:
+    """The cube and the layout of an open rasterio dataset.
+
+    Raises:
+        DataError: it has no bands, or bands of several types.
+    """
+    if dataset.count == 0:
+        raise DataError(f"{path}: holds no bands of its own (subdatasets are not read yet)")
+    info = raster.describe(dataset, path, more)
+    flags = {flag.name for flag in dataset.mask_flag_enums[0]}
+    if "per_dataset" in flags and "alpha" not in flags:
+        wavelengths.warn(f"{path}: its mask band is not read: give nodata a value of its own")
+    return info, raster.layout_words(dataset)
 
 
 def _refuse_absurd_blocks(path: Path, layout: Layout) -> None:

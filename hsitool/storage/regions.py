@@ -85,6 +85,21 @@ class MaskRegion(Region):
         return there
 
 
+def is_region(path: Path) -> bool:
+    """Whether a file is a region, and no spectrum: polygons, or a raster of one band.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if _is_json(path):
+        return "spectra" not in _content(path)
+    try:
+        with open_cube(path) as reader:
+            return reader.info.bands == 1
+    except DataError:
+        return False
+
+
 @contextmanager
 def open_region(path: Path, info: CubeInfo) -> Iterator[Region]:
     """The region of the cube `info` that a GeoJSON or a mask raster of its grid gives.
@@ -111,9 +126,9 @@ def _marking(region: Region, else_why: str) -> Region:
     return region
 
 
-def strips(tile: Tile) -> Iterator[Tile]:
-    """A tile in rows of a few million pixels."""
-    height = max(1, STRIP_PIXELS // tile.width)
+def strips(tile: Tile, pixels: int = STRIP_PIXELS) -> Iterator[Tile]:
+    """A tile in rows of so many pixels, or one row at a time."""
+    height = max(1, pixels // tile.width)
     for row in range(tile.row, tile.row + tile.height, height):
         yield Tile(row, tile.column, min(height, tile.row + tile.height - row), tile.width)
 

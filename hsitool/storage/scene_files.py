@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from hsitool.errors import DataError
 from hsitool.storage.atomic import PartFolder, refuse_existing, told_of
+from hsitool.storage.npz import read_arrays
 
 Floats = NDArray[np.float64]
 
@@ -71,14 +70,8 @@ def read_scene(path: Path) -> SceneFile:
     Raises:
         DataError: it cannot be read, or is no scene model.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            found = {name: _array(archive, arrays[name]) for name in MEMBERS if name in arrays}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: not a scene model of hsitool stats: {error}") from error
+    what = "a scene model of hsitool stats"
+    found = read_arrays(path, MEMBERS, "fU", MAX_TEXT_BYTES + 8 * MAX_BANDS**2, what)
     try:
         facts = _facts(str(found.pop("scene")[()]))
         _check(found, facts)
@@ -86,28 +79,6 @@ def read_scene(path: Path) -> SceneFile:
         said = f"{type(error).__name__} {error}"
         raise DataError(f"{path}: not a sound scene model: {said}") from None
     return SceneFile(found, facts)
-
-
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    """A member of the archive, no larger than its header says and than a model may be.
-
-    Raises:
-        ValueError: it is larger, or no plain array.
-    """
-    if info.file_size > MAX_TEXT_BYTES + 8 * MAX_BANDS**2:
-        raise ValueError(f"{info.filename} has {info.file_size} bytes")
-    with archive.open(info) as file:
-        version = npy.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"{info.filename} is of another version")
-        header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = header(file)
-        size = int(np.prod([int(length) for length in shape], dtype=object)) * dtype.itemsize
-        if dtype.kind not in "fU" or size + file.tell() != info.file_size:
-            raise ValueError(f"{info.filename} is no plain array")
-    with archive.open(info) as file:
-        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-    return array
 
 
 def _facts(text: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,3 +39,12 @@ def scratch_array(
         yield array
     finally:
         folder.discard()
+
+
+def forget(array: NDArray[Any]) -> None:
+    """Take an array in a file out of this process's memory until it is used again; it stays."""
+    owner = array
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    if isinstance(owner.base, mmap.mmap):
+        owner.base.madvise(mmap.MADV_DONTNEED)

@@ -58,6 +58,10 @@ class Directory:
         return default if value is None or value.size == 0 else int(value[0])
 
 
+Read = Callable[[int, int], bytes]
+"""(size, offset) to bytes, all of which are there."""
+
+
 def is_tiff(start: bytes) -> bool:
     """Whether a file that begins with these bytes is a TIFF or BigTIFF."""
     return start.startswith(STARTS)
@@ -72,13 +76,14 @@ def read_directory(fd: int) -> Directory:
     return _directory(lambda size, offset: os.pread(fd, size, offset), os.fstat(fd).st_size)
 
 
+def directory_of(read: Read) -> Directory:
+    """The first directory of a TIFF whose bytes a function gives."""
+    return _directory(read, 2**63)
+
+
 def parse_directory(data: bytes) -> Directory:
     """The first directory of a TIFF file in memory."""
     return _directory(lambda size, offset: data[offset : offset + size], len(data))
-
-
-Read = Callable[[int, int], bytes]
-"""(size, offset) to bytes, all of which are there."""
 
 
 def _directory(read_some: Read, file_size: int) -> Directory:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -19,11 +19,12 @@ import numpy as np
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.errors import DataError, UsageError
-from hsitool.storage import envi, raster, tiff
+from hsitool.storage import ends, envi, raster, tiff
 from hsitool.storage.atomic import PartFolder, refuse_existing, require_space, told_of
 from hsitool.storage.geotiff_header import geotiff_header
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import (
+    AXES,
     Block,
     Bytes,
     RawLayout,
@@ -63,11 +64,10 @@ class OutputOptions:
 class CubeWriter(ABC):
     """A cube being written; leaving the `with` block commits it, an exception discards it."""
 
-    def __init__(self, info: CubeInfo, layout: Layout, target: Path, folder: PartFolder) -> None:
+    def __init__(self, info: CubeInfo, layout: Layout, target: Path) -> None:
         self.info = info
         self.layout = layout
         self.target = target
-        self._folder = folder
 
     def buffer_bytes(self, tile: Tile) -> int:
         """Memory of a block."""
@@ -88,13 +88,21 @@ class CubeWriter(ABC):
             DataError: the disk is full or fails.
         """
 
+    def lend(self, tile: Tile, block: Block) -> None:
+        """As `write`; but the block may not be filled anew until `when_free` says so."""
+        self.write(tile, block)
+
+    def when_free(self, then: Callable[[], None]) -> None:
+        """Call `then` as soon as the block that was lent last may be filled anew."""
+        then()
+
     @abstractmethod
     def commit(self) -> None:
         """Make the output appear under its name."""
 
+    @abstractmethod
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._folder.discard()
 
     def __enter__(self) -> CubeWriter:
         return self
@@ -126,7 +134,8 @@ class RawWriter(CubeWriter):
         head: bytes = b"",
         header_text: str | None = None,
     ) -> None:
-        super().__init__(info, layout, target, PartFolder(target))
+        super().__init__(info, layout, target)
+        self._folder = PartFolder(target)
         self._raw = raw
         self._header_text = header_text
         self._part = self._folder.path / "pixels"
@@ -142,7 +151,7 @@ class RawWriter(CubeWriter):
             raise
 
     def write(self, tile: Tile, block: Block) -> None:
-        axes = {"band": (0, 1, 2), "line": (1, 0, 2), "pixel": (1, 2, 0)}[self._raw.interleave]
+        axes = AXES[self._raw.interleave]
         samples = np.ascontiguousarray(block.transpose(axes), dtype=self._raw.dtype)
         memory = samples.reshape(-1).view(np.uint8)
         with told_of(self.target):
@@ -164,7 +173,7 @@ class RawWriter(CubeWriter):
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-        super().discard()
+        self._folder.discard()
 
 
 class RasterioWriter(CubeWriter):
@@ -180,7 +189,8 @@ class RasterioWriter(CubeWriter):
     ) -> None:
         from hsitool.storage.gdal import GDAL_ERRORS, one_line, open_dataset
 
-        super().__init__(info, layout, target, PartFolder(target))
+        super().__init__(info, layout, target)
+        self._folder = PartFolder(target)
         self._part = self._folder.path / "pixels.tif"
         try:
             self._dataset = open_dataset(self._part, "w", **profile)
@@ -226,11 +236,16 @@ class RasterioWriter(CubeWriter):
 
         with contextlib.suppress(*GDAL_ERRORS):  # it is thrown away: a full disk matters no more
             self._dataset.close()
-        super().discard()
+        self._folder.discard()
 
 
 def output_paths(path: Path, options: OutputOptions) -> list[Path]:
-    """The files that an output named `path` consists of, the one to tell the user first."""
+    """The files that an output named `path` consists of, the one to tell the user first.
+
+    None for `-`.
+    """
+    if path == ends.STANDARD:
+        return []
     if output_format(path, options) == "gtiff":
         return [path]
     pixels = path.with_suffix(".img") if path.suffix.lower() == ".hdr" else path
@@ -248,6 +263,10 @@ def refuse_twins(
     named = [
         path for target in targets for path in output_paths(target, options or OutputOptions())
     ]
+    if [*targets, *others].count(ends.STANDARD) > 1:
+        raise UsageError("two outputs would be written to standard output: name files")
+    if ends.STANDARD in targets:
+        refuse_stream(options or OutputOptions())
     seen = set[str]()
     for file in map(os.path.realpath, (*named, *others)):
         if file in seen:
@@ -322,6 +341,10 @@ def create_cube(
     """
     options = options or OutputOptions()
     info = _with_line(info, options.lines.get(path))
+    if (chain := ends.current()) is not None:
+        chain.made(path, info)
+    if path == ends.STANDARD:
+        return _create_stream(info, like, options)
     target, *others = output_paths(Path(os.path.realpath(path)), options)
     refuse_existing([target, *others], options.overwrite)
     if output_format(path, options) == "envi":
@@ -344,6 +367,48 @@ def _create_envi(target: Path, info: CubeInfo, like: Layout, options: OutputOpti
     text = envi.compose(info, like.interleave)
     words = envi.layout_words(raw)
     return RawWriter(info, words, raw, target, size=raw.end, header_text=text)
+
+
+def _create_stream(info: CubeInfo, like: Layout, options: OutputOptions) -> CubeWriter:
+    """Standard output, or the next step of a chain."""
+    refuse_stream(options)
+    if (chain := ends.current()) is not None and chain.sink is not None:
+        return chain.sink(info, like)
+    from hsitool.storage.stream_writer import StreamWriter, free_output
+
+    out = free_output()
+    profile = _profile(info, dataclasses.replace(like, interleave="pixel"), OutputOptions())
+    strips = {"BIGTIFF": "YES", "BLOCKYSIZE": stream_rows(info)}
+    header, _ = geotiff_header(info, profile | strips, ends.STANDARD)
+    head, raw, size = tiff.laid_out(header)
+    return StreamWriter(info, raw, head, size, out)
+
+
+def refuse_stream(options: OutputOptions) -> None:
+    """Refuse a stream into a terminal, and options that a stream has no place for.
+
+    Raises:
+        UsageError: standard output is a terminal, or a format or compression is asked for.
+    """
+    chain = ends.current()
+    if (chain is None or chain.sink is None) and os.isatty(1):
+        raise UsageError(
+            "-o - would write a raster to the terminal: pipe it into a command or into a file"
+        )
+    if options.format == "envi" or options.compress or options.creation:
+        raise UsageError(
+            "-o - always writes a plain BigTIFF: leave out --format envi, --compress and --co"
+        )
+
+
+def stream_rows(info: CubeInfo) -> int:
+    """Rows of a strip: few enough strips that other programs can hold the directory."""
+    row = info.columns * info.bands * info.dtype.itemsize
+    return min(info.rows, max(1, TARGET_BLOCK_BYTES // row, -(-info.rows // MOST_STRIPS)))
+
+
+MOST_STRIPS = 20_000
+"""Of a stream: 16 bytes each; GDAL takes no stream whose directory and values exceed 1 MB."""
 
 
 def _create_geotiff(

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from operator import add
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from hsitool.cube import Tile
 from hsitool.device import CPU, Device, on_cpu
@@ -32,7 +32,7 @@ Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 IN_MEMORY = 1 / 4
-"""Part of the memory that scores may take before they are mapped from a file."""
+"""Part of the memory that an image may take before it is mapped from a file."""
 
 NEAR_DEG = 1e-3
 """Pixels no further than this from the query are looked at more closely."""
@@ -137,11 +137,11 @@ class Frame:
         spectra, found = piece.chosen, np.full(piece.valid.shape, np.nan)
         seen = Seen(spectra.shape[1], on_cpu(spectra.sum(axis=1)))
         if not seen.count:
-            self.scores[_inside(piece.tile)] = found
+            self.scores[inside(piece.tile)] = found
             return seen
         scores = scoring.of(piece)
         found[piece.valid] = np.where(np.isnan(scores), -np.inf, scores)
-        self.scores[_inside(piece.tile)] = found
+        self.scores[inside(piece.tile)] = found
         if query is None:
             return seen
         is_angle = isinstance(scoring, Likeness) and scoring.method == "sam"
@@ -171,7 +171,7 @@ class Frame:
         def measure(tile: Tile, read: Sequence[Block]) -> Gathered:
             total = nothing(blocks.count, self.pixels.count)
             for piece in self.pixels.pieces(tile, read):
-                weights = attention.weights(self.scores[_inside(piece.tile)])
+                weights = attention.weights(self.scores[inside(piece.tile)])
                 there = weights > 0
                 if there.any():
                     rows, columns = np.nonzero(there)
@@ -181,7 +181,7 @@ class Frame:
             return total
 
         def wanted(tile: Tile) -> bool:
-            return bool((self.scores[_inside(tile)] > attention.floor).any())
+            return bool((self.scores[inside(tile)] > attention.floor).any())
 
         start = nothing(blocks.count, self.pixels.count)
         return context(self._fold(measure, start, wanted), fixed)
@@ -204,7 +204,8 @@ class Frame:
         )
 
 
-def _inside(tile: Tile) -> tuple[slice, slice]:
+def inside(tile: Tile) -> tuple[slice, slice]:
+    """Where a tile lies in an image."""
     return (
         slice(tile.row, tile.row + tile.height),
         slice(tile.column, tile.column + tile.width),
@@ -227,12 +228,23 @@ def open_frame(
     Raises:
         DataError: there is no room for the file.
     """
-    shape = source.info.rows, source.info.columns
-    size = 8 * shape[0] * shape[1]
-    pixels = Pixels([source], [bands], device)
+    pixels, shape = Pixels([source], [bands], device), (source.info.rows, source.info.columns)
+    with image_room(target, shape, np.float64, budget) as (scores, left):
+        yield Frame(source, pixels, scores, left, progress)
+
+
+@contextmanager
+def image_room(
+    target: Path, shape: tuple[int, ...], dtype: DTypeLike, budget: Budget
+) -> Iterator[tuple[NDArray[Any], Budget]]:
+    """An image of zeros in memory, or in a file beside `target`, and the memory that is left.
+
+    Raises:
+        DataError: there is no room for the file.
+    """
+    size = np.dtype(dtype).itemsize * math.prod(shape)
     if size <= IN_MEMORY * budget.memory:
-        left = replace(budget, memory=budget.memory - size)
-        yield Frame(source, pixels, np.full(shape, np.nan), left, progress)
+        yield np.zeros(shape, dtype), replace(budget, memory=budget.memory - size)
         return
-    with scratch_array(target, shape) as scores:
-        yield Frame(source, pixels, scores, budget, progress)
+    with scratch_array(target, shape, dtype) as image:
+        yield image, budget

@@ -21,6 +21,7 @@ from hsitool.storage.readers import CubeReader
 from hsitool.storage.texts import text_file
 from hsitool.storage.wavelengths import warn
 from hsitool.storage.writers import CubeWriter, OutputOptions, create_cube
+from hsitool.tasks.attend_frame import inside
 from hsitool.tasks.attend_look import Look, MaskSettings
 from hsitool.tasks.attend_report import spectrum_table
 from hsitool.tasks.provenance import with_step
@@ -117,7 +118,7 @@ def _images(look: Look, outputs: MaskOutputs) -> list[tuple[Path, ComputedImage]
     scores, attention, info = look.frame.scores, look.attention, look.frame.source.info
 
     def score(tile: Tile) -> Samples:
-        part = scores[_inside(tile)]
+        part = scores[inside(tile)]
         return np.where(part == -np.inf, np.nan, part)
 
     said = {
@@ -143,7 +144,7 @@ def mask_image(look: Look, info: CubeInfo) -> ComputedImage:
     scores = look.frame.scores
 
     def mask(tile: Tile) -> Samples:
-        part = scores[_inside(tile)]
+        part = scores[inside(tile)]
         return np.where(np.isnan(part), np.nan, look.attention.shape(part))
 
     return ComputedImage(info, mask)
@@ -159,8 +160,8 @@ def _hard(look: Look, outputs: MaskOutputs) -> Callable[[Tile], Samples]:
         warn(f"{outputs.hard}: only {top.count} of {outputs.hard_count} pixels {few} any weight")
 
     def hard(tile: Tile) -> Samples:
-        part = scores[_inside(tile)]
-        rows, columns = np.ogrid[_inside(tile)]
+        part = scores[inside(tile)]
+        rows, columns = np.ogrid[inside(tile)]
         early = rows * scores.shape[1] + columns <= last
         heavy = (part > top.score) | ((part == top.score) & early)
         return np.where(np.isnan(part), NO_DATA, heavy)
@@ -177,13 +178,6 @@ def _last_tie(scores: Samples, top: Heaviest) -> int:
             return int(row * scores.shape[1] + ties[left - 1])
         left -= int(ties.size)
     raise AssertionError("fewer ties than were counted")
-
-
-def _inside(tile: Tile) -> tuple[slice, slice]:
-    return (
-        slice(tile.row, tile.row + tile.height),
-        slice(tile.column, tile.column + tile.width),
-    )
 
 
 def _copy(look: Look, image: ComputedImage, sink: CubeWriter) -> None:

@@ -14,13 +14,14 @@ from hsitool.errors import DataError
 from hsitool.maths.scene.model import chosen
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.regions import Region, open_region
-from hsitool.storage.spectra import read_spectrum
+from hsitool.storage.spectra import file_and_name, read_spectrum
 from hsitool.storage.wavelengths import warn
-from hsitool.tasks.pixels import Pixels, in_region
+from hsitool.tasks.pixels import Pixels
 from hsitool.tasks.query import at_bands, name_bands, refuse_nothing
 from hsitool.tasks.spectrum import Place, spectra
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
 
 STRIP_BYTES = 2**25
 """Of stored samples of a region that are read at a time."""
@@ -37,6 +38,11 @@ class Asked:
     scale: float = 1.0
     place: Place | None = None
     region: Path | None = None
+
+    @property
+    def file(self) -> Path | None:
+        """Of the spectrum."""
+        return None if self.spectrum is None else file_and_name(self.spectrum)[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,17 +106,36 @@ def region_mean(source: CubeReader, region: Region, used: Sequence[int]) -> Floa
     Raises:
         DataError: none has.
     """
-    pixels = Pixels([source], [used])
     total, count = np.zeros(len(used)), 0
+    for part, _ in region_spectra(source, region, used):
+        total += part.sum(axis=1)
+        count += part.shape[1]
+    if not count:
+        raise nothing_there(region)
+    return total / count
+
+
+def region_spectra(
+    source: CubeReader, region: Region, used: Sequence[int]
+) -> Iterator[tuple[Floats, Integers]]:
+    """The pixels of a region that have data in all bands `used`, some at a time.
+
+    They come as (used, pixels) physical values and (pixels,) numbers, which count all pixels of
+    the region.
+    """
+    pixels, first = Pixels([source], [used]), 0
     for tile in _strips(region.bounds, source.info):
         block = source.read(tile, pixels.read_bands)
         for piece in pixels.pieces(tile, [block]):
-            inside = in_region(region, piece)
-            total += chosen(piece.spectra, inside).sum(axis=1)
-            count += int(inside.sum())
-    if not count:
-        raise DataError(f"{region.path}: none of its {region.pixels} pixels has data in all bands")
-    return total / count
+            marked = region.mask(piece.tile)
+            numbers = first + np.flatnonzero(piece.valid[marked])
+            first += int(np.count_nonzero(marked))
+            yield chosen(piece.spectra, piece.valid & marked), numbers
+
+
+def nothing_there(region: Region) -> DataError:
+    """Why a region has no mean."""
+    return DataError(f"{region.path}: none of its {region.pixels} pixels has data in all bands")
 
 
 def _strips(bounds: Tile, info: CubeInfo) -> Iterator[Tile]:

@@ -12,7 +12,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hsitool.cube import CubeInfo
+from hsitool.cube import CubeInfo, Tile
 from hsitool.device import device_of, on_cpu
 from hsitool.errors import DataError
 from hsitool.maths.attention.edges import edge_strength
@@ -98,9 +98,14 @@ class FromFile(Scoring):
         self._rule = MissingRule(reader.info.dtype, reader.info.nodata)
 
     def of(self, piece: Piece) -> Floats:
-        stored = self._reader.read(piece.tile)[0]
-        values: Floats = np.where(self._rule.mask(stored), np.nan, stored)[piece.valid]
-        return values.astype(np.float64)
+        return self.values(piece.tile)[piece.valid]
+
+    def values(self, tile: Tile) -> Floats:
+        """(height, width) of a tile; NaN where the raster has no data."""
+        stored = self._reader.read(tile)[0]
+        values: Floats = stored.astype(np.float64)
+        values[self._rule.mask(stored)] = np.nan
+        return values
 
 
 @contextmanager
@@ -113,7 +118,9 @@ def scores_of_file(path: Path, info: CubeInfo) -> Iterator[FromFile]:
     with open_cube(path) as reader:
         own = reader.info
         if own.bands != 1 or own.dtype.kind not in "iuf":
-            raise DataError(f"{path}: {own.bands} bands of {own.dtype} are no scores: give 1 band")
+            raise DataError(
+                f"{path}: {own.bands} bands of {own.dtype} are no scores or weights: give 1 band"
+            )
         if (own.rows, own.columns) != (info.rows, info.columns) or not same_place(own, info):
             raise DataError(
                 f"{path}: is of another grid ({own.rows} x {own.columns} pixels) than the cube "

@@ -1,4 +1,4 @@
-"""A look as a picture: a few bands of the cube, and the weights, at the size of a screen."""
+"""Attention as a picture: a few bands of the cube, and the weights, at the size of a screen."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.blocks import fold_blocks
+from hsitool.engine.plan import Budget
 from hsitool.errors import UsageError
+from hsitool.maths.attention.weights import Attention
 from hsitool.maths.spectra.missing import MissingRule
 from hsitool.storage.raw import Block
-from hsitool.tasks.attend_frame import Frame
+from hsitool.storage.readers import CubeReader
 from hsitool.tasks.attend_look import Look
 from hsitool.tasks.bands import find_band
 
@@ -38,6 +40,7 @@ class View:
         bands: what red, green and blue are, for people.
         pixel_m: size of a pixel of the cube in metres, or None.
         title: what was looked for.
+        mark: row and column of a pixel of the cube to mark, or None.
     """
 
     image: Floats
@@ -46,30 +49,56 @@ class View:
     bands: tuple[str, str, str]
     pixel_m: float | None
     title: str
+    mark: tuple[int, int] | None = None
 
 
 def view_of(look: Look, rgb: str | None) -> View:
-    """The view of a look.
+    """The view of a look; arguments and errors as of `views_of`."""
+    frame = look.frame
+    shown = Shown(frame.scores, look.attention, _title(look))
+    return views_of(frame.source, frame.pixels.bands[0], [shown], rgb, frame.budget)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Scores (rows, columns), what makes weights of them, a title, and row and column of a mark."""
+
+    scores: Floats
+    attention: Attention
+    title: str
+    mark: tuple[int, int] | None = None
+
+
+def views_of(
+    source: CubeReader, used: list[int], shown: Sequence[Shown], rgb: str | None, budget: Budget
+) -> list[View]:
+    """Views of one scene, each with other weights.
 
     `rgb` names three bands, as `find_band` does; by default those nearest to true colour, or
-    three spread over the bands in use.
+    three spread over the bands `used` (from 0).
 
     Raises:
         UsageError: not three bands.
         DataError: the cube cannot be read.
     """
-    info = look.frame.source.info
-    bands = _bands(info, rgb, look.frame.pixels.bands[0])
+    info = source.info
+    bands = _bands(info, rgb, used)
     step = -(-max(info.rows, info.columns) // LONGEST)
-    image = np.stack([_stretched(band) for band in _thinned(look.frame, bands, step)], axis=-1)
-    return View(
-        image,
-        _largest(look, step),
-        step,
-        tuple(_name(info, band) for band in bands),  # type: ignore[arg-type]
-        _pixel_m(info),
-        _title(look),
-    )
+    thin = _thinned(source, budget, bands, step)
+    image = np.stack([_stretched(band) for band in thin], axis=-1)
+    first, second, third = (_name(info, band) for band in bands)
+    return [
+        View(
+            image,
+            _largest(one, step),
+            step,
+            (first, second, third),
+            _pixel_m(info),
+            one.title,
+            one.mark,
+        )
+        for one in shown
+    ]
 
 
 def _bands(info: CubeInfo, rgb: str | None, used: list[int]) -> list[int]:
@@ -85,9 +114,9 @@ def _bands(info: CubeInfo, rgb: str | None, used: list[int]) -> list[int]:
     return [used[int(part * (len(used) - 1))] for part in (0.8, 0.5, 0.2)]
 
 
-def _thinned(frame: Frame, bands: list[int], step: int) -> Floats:
+def _thinned(source: CubeReader, budget: Budget, bands: list[int], step: int) -> Floats:
     """(3, rows, columns) every `step`th pixel, NaN where a sample is missing."""
-    info, first = frame.source.info, step // 2
+    info, first = source.info, step // 2
     rule = MissingRule(info.dtype, info.nodata)
     shape = len(range(first, info.rows, step)), len(range(first, info.columns, step))
     image = np.full((len(bands), *shape), np.nan)
@@ -102,7 +131,7 @@ def _thinned(frame: Frame, bands: list[int], step: int) -> Floats:
     def nothing(_: None, __: None) -> None:
         return None
 
-    fold_blocks([frame.source], measure, nothing, None, budget=frame.budget, bands=bands)
+    fold_blocks([source], measure, nothing, None, budget=budget, bands=bands)
     return image
 
 
@@ -116,15 +145,15 @@ def _stretched(band: Floats) -> Floats:
     return stretched
 
 
-def _largest(look: Look, step: int) -> Floats:
+def _largest(shown: Shown, step: int) -> Floats:
     """(rows, columns) the largest mask of each square of `step` pixels: targets may be small."""
-    info = look.frame.source.info
-    columns = np.arange(0, info.columns, step)
+    height, width = shown.scores.shape
+    columns = np.arange(0, width, step)
     rows = []
-    for row in range(0, info.rows, step):
-        mask = look.attention.shape(look.frame.scores[row : row + step])
+    for row in range(0, height, step):
+        mask = shown.attention.shape(shown.scores[row : row + step])
         rows.append(np.maximum.reduceat(mask.max(axis=0), columns))
-    shape = len(range(step // 2, info.rows, step)), len(range(step // 2, info.columns, step))
+    shape = len(range(step // 2, height, step)), len(range(step // 2, width, step))
     return np.array(rows)[: shape[0], : shape[1]]
 
 

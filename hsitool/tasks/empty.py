@@ -14,27 +14,28 @@ from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.wavelengths import warn
 
+GLIMPSED = 8
+"""Part of the memory that the first lines of a stream may take."""
+
 
 def empty_bands(source: CubeReader, budget: Budget) -> list[int]:
     """Good bands that hold no data at all.
 
-    Bands are looked at in a few rows first, since most cubes show data in all of them there; only
-    bands that were empty so far are looked for in the whole cube.
+    Bands are looked at in a few places first, since most cubes show data in all of them there; only
+    bands that were empty so far are looked for in the whole cube (which then has to be kept, where
+    it comes through a pipe).
     """
     info = source.info
     if info.dtype.kind != "f" and info.nodata is None:
         return []
     rule = MissingRule(info.dtype, info.nodata)
     suspects = [b for b in range(info.bands) if info.good is None or info.good[b]]
-    for row in (info.rows // 2, info.rows // 4, 3 * info.rows // 4):
-        if suspects:
-            width = min(info.columns, 1024)
-            tile = Tile(row, (info.columns - width) // 2, 1, width)
-            block = source.read(tile, suspects)
-            empty = rule.mask(block).reshape(len(suspects), -1).all(axis=1)
-            suspects = _empty(suspects, [bool(is_empty) for is_empty in np.atleast_1d(empty)])
-    if not suspects:
-        return []
+    for block in source.glimpses(budget.memory // GLIMPSED):
+        empty = np.all(rule.mask(block), axis=(1, 2))
+        suspects = [band for band in suspects if empty[band]]
+        if not suspects:
+            return []
+    source.keep()
 
     def measure(_: Tile, blocks: Sequence[Block]) -> list[bool]:
         return [_all(rule, samples) for samples in blocks[0]]

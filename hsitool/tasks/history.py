@@ -36,6 +36,19 @@ def _steps(path: Path) -> Sequence[Step]:
         return cube.info.provenance
 
 
+def recipe_of(step: Step) -> str | None:
+    """The recipe of which a step is the first, for people: what it was called, values and text."""
+    recipe = step.get("recipe")
+    if not isinstance(recipe, Mapping) or not isinstance(recipe.get("text"), str):
+        return None
+    values = recipe.get("values")
+    pairs = values.items() if isinstance(values, Mapping) else ()
+    given = [f"{name}={value}" for name, value in pairs]
+    call = ["hsitool", "run", str(recipe.get("name")), *given]
+    lines = [" ".join(map(quoted, call)), *recipe["text"].splitlines()]
+    return "\n".join(f"# {printable(line)}" for line in lines)
+
+
 def line_of(step: Step, target: str) -> str:
     """The command line of a step for a shell, whatever the file says; else a comment for it."""
     words = _words(step)

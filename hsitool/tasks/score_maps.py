@@ -96,7 +96,20 @@ def write_scores(
     Raises:
         DataError: no pixel is.
     """
-    source, scored = pixels.sources[0], list[int]()
+    with create_cube(target, made, pixels.sources[0].layout, output) as sink:
+        fill_scores(pixels, sink, score, budget=budget, progress=progress)
+
+
+def fill_scores(
+    pixels: Pixels,
+    sink: CubeWriter,
+    score: Callable[[Floats], Floats],
+    *,
+    budget: Budget,
+    progress: Progress | None = None,
+) -> None:
+    """Write scores into an output that is open; arguments and errors as `write_scores`."""
+    scored = list[int]()
 
     @pixels.device.work()
     def kernel(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
@@ -110,17 +123,16 @@ def write_scores(
             out[:, piece.inside[0], piece.inside[1]] = part
         return outs
 
-    with create_cube(target, made, source.layout, output) as sink:
-        map_blocks(
-            pixels.sources,
-            kernel,
-            [sink],
-            budget=pixels.within(budget),
-            bands=pixels.read_bands,
-            progress=progress,
-        )
-        if not scored:
-            raise nothing_scored(source)
+    map_blocks(
+        pixels.sources,
+        kernel,
+        [sink],
+        budget=pixels.within(budget),
+        bands=pixels.read_bands,
+        progress=progress,
+    )
+    if not scored:
+        raise nothing_scored(pixels.sources[0])
 
 
 class ScoreLines:

@@ -61,11 +61,14 @@ def spectra(source: CubeReader, places: Sequence[Place]) -> Spectra:
     scale = np.array(info.scale or (1.0,) * info.bands)
     offset = np.array(info.offset or (0.0,) * info.bands)
     values = np.empty((len(places), info.bands))
-    # In file order, so that packed blocks are unpacked once.
-    for index in sorted(range(len(places)), key=lambda i: (places[i].row, places[i].column)):
-        place = places[index]
-        stored = source.read(Tile(place.row, place.column, 1, 1))
-        values[index] = np.where(rule.mask(stored), np.nan, stored)[:, 0, 0] * scale + offset
+    for row in sorted({place.row for place in places}):  # a stream comes in this order, and once
+        among = [i for i, place in enumerate(places) if place.row == row]
+        columns = [places[i].column for i in among]
+        first = min(columns)
+        stored = source.read(Tile(row, first, 1, max(columns) - first + 1))
+        known = np.where(rule.mask(stored), np.nan, stored)[:, 0]
+        for index, column in zip(among, columns, strict=True):
+            values[index] = known[:, column - first] * scale + offset
     return Spectra(tuple(places), values, info.wavelength_nm, tuple(p.name for p in places))
 
 
@@ -109,10 +112,20 @@ def at(info: CubeInfo, row: float, column: float, name: str | None = None) -> Pl
 
 
 def at_xy(info: CubeInfo, x: float, y: float, name: str | None = None) -> Place:
-    """The pixel that holds a map position in the cube's CRS.
+    """The pixel that holds a point in the cube's CRS.
 
     Raises:
-        UsageError: outside the cube, or the cube has no transform.
+        UsageError: as `place_of_xy`.
+    """
+    column, row = place_of_xy(info, x, y)
+    return Place(name or f"{x:.10g}_{y:.10g}", int(row), int(column))
+
+
+def place_of_xy(info: CubeInfo, x: float, y: float) -> tuple[float, float]:
+    """Column and row, from the upper left corner, of a point in the cube's CRS.
+
+    Raises:
+        UsageError: outside, or the cube has no transform.
     """
     if info.transform is None:
         raise UsageError("the cube has no georeference: name the place with --at ROW,COL")
@@ -124,7 +137,7 @@ def at_xy(info: CubeInfo, x: float, y: float, name: str | None = None) -> Place:
         raise UsageError(
             f"place {x:.10g},{y:.10g} lies at row {row:.1f}, column {column:.1f}: outside the cube"
         )
-    return Place(name or f"{x:.10g}_{y:.10g}", int(row), int(column))
+    return column, row
 
 
 def at_lonlat(info: CubeInfo, lon: float, lat: float, name: str | None = None) -> Place:

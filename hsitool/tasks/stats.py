@@ -27,6 +27,7 @@ from hsitool.storage.regions import Region, open_region
 from hsitool.storage.scene_files import SceneFile, read_scene, write_scene
 from hsitool.tasks.bands import find_bands
 from hsitool.tasks.pixels import Pixels, in_region, refuse_other_grids, used_bands
+from hsitool.tasks.provenance import current_recipe
 
 __all__ = ["SceneModel", "Shrink", "load_model", "model_of", "save_model", "scene_stats"]
 
@@ -140,7 +141,7 @@ def save_model(
     for name, values in (("noise_std", model.noise_std), ("difference_std", model.difference_std)):
         if values is not None:
             arrays[name] = values
-    facts = {
+    facts: dict[str, Any] = {
         "n": model.count,
         "blocks": [
             {
@@ -158,6 +159,8 @@ def save_model(
             **({"arguments": list(line)} if line else {}),
         },
     }
+    if (recipe := current_recipe()) is not None:
+        facts["provenance"] |= {"recipe": recipe}
     write_scene(path, SceneFile(arrays, facts), overwrite=overwrite)
 
 

@@ -16,7 +16,7 @@ from hsitool.cube import CAMERA_DOMAIN, CubeInfo, GroundControlPoint
 from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
 from hsitool.engine.sliding import slide_blocks
-from hsitool.errors import DataError, HsitoolWarning, UsageError
+from hsitool.errors import DataError, HsitoolWarning
 from hsitool.maths.cameras.undistortion import (
     AS_CALIBRATED,
     Framing,
@@ -31,9 +31,8 @@ from hsitool.storage.images import orientation_of
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.writers import OutputOptions, create_cube
 from hsitool.tasks.bands import describe_band
-from hsitool.tasks.convert import fits
 from hsitool.tasks.provenance import with_step
-from hsitool.tasks.warp import WORKING_BYTES, Warp, needs_of
+from hsitool.tasks.warp import WORKING_BYTES, Warp, needs_of, nodata_of
 
 __all__ = ["Framing", "UndistortSettings", "undistort"]
 
@@ -127,7 +126,7 @@ def _refuse(source: CubeReader) -> None:
     if CAMERA_DOMAIN in info.tags:
         raise DataError(f"{source.path}: has no distortion any more: undistort made it")
     driver = {"GeoTIFF": "GTiff"}.get(source.layout.format, source.layout.format)
-    if (turn := orientation_of(source.path, driver)) != 1:
+    if source.files and (turn := orientation_of(source.path, driver)) != 1:
         _warn(
             f"{source.path}: its pixels are taken as stored, though EXIF says that they are to be "
             f"turned (orientation {turn}); calib turns such images: turn the pixels first if the "
@@ -181,18 +180,7 @@ def result_info(info: CubeInfo, task: Undistortion, settings: UndistortSettings)
     Raises:
         UsageError: a nodata that the type cannot hold, or that the cube has another of.
     """
-    nodata = info.nodata
-    if settings.nodata is not None:
-        if nodata is not None and nodata != settings.nodata:
-            raise UsageError(
-                f"the cube has the nodata {nodata:g} already: leave --nodata out, or change it "
-                "first (hsitool convert --nodata)"
-            )
-        if not fits(info.dtype, settings.nodata):
-            raise UsageError(f"--nodata {settings.nodata:g} does not fit {info.dtype}")
-        nodata = settings.nodata
-    if nodata is None and info.dtype.kind in "fc":
-        nodata = math.nan
+    nodata = nodata_of(info, settings.nodata)
     if info.rpcs or (info.transform not in (None, IDENTITY)):
         _warn("its position on the map (transform, RPCs) is of the former pixels and is left out")
     header = {key: text for key, text in info.header.items() if key not in PLACED_KEYS}

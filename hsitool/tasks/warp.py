@@ -1,5 +1,5 @@
 """The kernel of `undistort`: which samples each tile of the result takes, and what it makes of
-them."""
+them. And what others that resample share with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hsitool.camera import BandShift
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.plan import Budget
 from hsitool.engine.pool import map_in_order
-from hsitool.engine.sliding import BLOCK, NOTHING, Held, Needs
+from hsitool.engine.sliding import Held
+from hsitool.engine.strips import BLOCK, NOTHING, Needs
 from hsitool.errors import DataError, UsageError
 from hsitool.maths.cameras.undistortion import Places, Undistortion, in_image
 from hsitool.maths.resampling import (
@@ -61,24 +62,18 @@ class Warp:
 
     def prepare(self, block: Block, held: Block) -> None:
         """Samples as they are computed with: pixel by pixel, NaN where one is missing."""
-        absent = None
-        if self.kind != "nearest" and self._missing.nodata is not None:
-            absent = self._missing.mask(block) if self._missing.found(block) else None
-        if not np.may_share_memory(block, held):
-            turn(block, held)
-        if absent is not None:
-            held[absent] = np.nan
+        hold(block, held, None if self.kind == "nearest" else self._missing)
 
     def __call__(self, tile: Tile, held: Held, out: Block) -> None:
         samples = SHIFTED_SAMPLES if self.shifts else SAMPLES
         pixels = min(PIXELS, max(1, samples // self.info.bands))
-        for part in _parts(tile, pixels, max(32, ROW_SAMPLES // self.info.bands)):
+        for part in tile_parts(tile, pixels, max(32, ROW_SAMPLES // self.info.bands)):
             places = self.places(part)
             made = self._shifted(places, held) if self.shifts else self._gathered(places, held)
             if self.kind != "nearest":
                 made = stored(made, self.made.dtype, self.nodata, clips=self.kind == "cubic")
             made = made.reshape(-1, part.height, part.width)
-            turn(made, _part_of(out, part.moved(-tile.row, -tile.column)))
+            turn(made, part_of(out, part.moved(-tile.row, -tile.column)))
 
     def places(self, part: Tile) -> Places:
         """Where the pixels of a part come from."""
@@ -119,6 +114,17 @@ class Warp:
         return 0 if self.nodata is None else self.nodata  # none is missing then
 
 
+def hold(block: Block, held: Block, rule: MissingRule | None) -> None:
+    """Samples into the order and type that they are computed in; NaN where they are nodata."""
+    absent = None
+    if rule is not None and rule.nodata is not None and rule.found(block):
+        absent = rule.mask(block)
+    if not np.may_share_memory(block, held):
+        turn(block, held)
+    if absent is not None:
+        held[absent] = np.nan
+
+
 def working_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type to interpolate in: float32 where it holds all samples of the type exactly.
 
@@ -134,7 +140,25 @@ def working_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if small else np.float64)
 
 
-def _parts(tile: Tile, pixels: int, width: int) -> list[Tile]:
+def nodata_of(info: CubeInfo, asked: float | None) -> float | None:
+    """The nodata of a resampled cube: its own, the one asked for, or NaN in floats.
+
+    Raises:
+        UsageError: it does not fit the type, or the cube has another.
+    """
+    if asked is not None:
+        if info.nodata is not None and info.nodata != asked:
+            raise UsageError(
+                f"the cube has the nodata {info.nodata:g} already: leave --nodata out, or change "
+                "it first (hsitool convert --nodata)"
+            )
+        if not fits(info.dtype, asked):
+            raise UsageError(f"--nodata {asked:g} does not fit {info.dtype}")
+        return asked
+    return math.nan if info.nodata is None and info.dtype.kind in "fc" else info.nodata
+
+
+def tile_parts(tile: Tile, pixels: int, width: int) -> list[Tile]:
     """Rectangles of about so many pixels, and at most that wide, that make up a tile."""
     width = min(tile.width, width)
     height = max(1, pixels // width)
@@ -150,7 +174,7 @@ def _parts(tile: Tile, pixels: int, width: int) -> list[Tile]:
     ]
 
 
-def _part_of(block: Block, part: Tile) -> Block:
+def part_of(block: Block, part: Tile) -> Block:
     rows = slice(part.row, part.row + part.height)
     return block[:, rows, part.column : part.column + part.width]
 
@@ -163,7 +187,7 @@ def needs_of(warp: Warp, budget: Budget) -> Needs:
     """
     info = warp.info
     more = _largest_shift(warp)
-    parts = _parts(info.whole, PIXELS, info.columns)
+    parts = tile_parts(info.whole, PIXELS, info.columns)
 
     def needs(part: Tile) -> Needs:
         column, row = in_image(warp.places(part), warp.task.took)
@@ -177,7 +201,10 @@ def needs_of(warp: Warp, budget: Budget) -> Needs:
 
     found = map_in_order(needs, parts, workers=budget.workers, processes=False)
     names = ("first_row", "last_row", "first_column", "last_column")
-    return Needs(*(np.concatenate([getattr(part, name) for part in found]) for name in names))
+    first_row, last_row, first_column, last_column = (
+        np.concatenate([getattr(part, name) for part in found]) for name in names
+    )
+    return Needs(first_row, last_row, first_column, last_column)
 
 
 def _refuse_outside(warp: Warp, column: NDArray[Any], row: NDArray[Any]) -> None:

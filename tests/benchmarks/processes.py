@@ -6,6 +6,7 @@ A process that is measured is started from a small one: Linux counts the memory 
 from __future__ import annotations
 
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -40,11 +41,32 @@ def run(words: Sequence[object]) -> Usage:
     """Run a command, which has to succeed."""
     start = time.perf_counter()
     process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL)
+    return _ended(process, start)
+
+
+def run_piped(commands: Sequence[Sequence[object]]) -> list[Usage]:
+    """Run commands joined by pipes, all of which have to succeed; seconds are those of all."""
+    start = time.perf_counter()
+    processes: list[subprocess.Popen[bytes]] = []
+    for number, words in enumerate(commands, 1):
+        processes.append(
+            subprocess.Popen(
+                [str(word) for word in words],
+                stdin=processes[-1].stdout if processes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if number < len(commands) else subprocess.DEVNULL,
+            )
+        )
+        if number > 1 and (former := processes[-2].stdout) is not None:
+            former.close()
+    return [_ended(process, start) for process in processes]
+
+
+def _ended(process: subprocess.Popen[bytes], start: float) -> Usage:
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"exit code {process.returncode}: {' '.join(map(str, words))}")
+        raise SystemExit(f"exit code {process.returncode}: {shlex.join(map(str, process.args))}")
     unit = 1 if sys.platform == "darwin" else 1024
     return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit)
 

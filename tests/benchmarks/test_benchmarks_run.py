@@ -57,7 +57,7 @@ def test_many_scenes(tmp_path: Path) -> None:
     options = ("--scenes", 4, "--gigabytes", 0.004, "--runs", 1, "--folder", tmp_path)
     table = benchmark("many_scenes", *options)
     assert [row[0] for row in table] == ["envi", "gtiff"]
-    assert all(float(row[2]) > 0 for row in table)
+    assert all(float(row[3]) > 0 for row in table)
     assert not list(tmp_path.iterdir())
 
 
@@ -82,6 +82,24 @@ def test_scene_speed(tmp_path: Path) -> None:
         ["envi-bip", v] for v in ("stats", "anomaly", "attend mask")
     ]
     assert all(float(row[4]) > 0 and float(row[7]) > 0 for row in table)
+    assert not list(tmp_path.iterdir())
+
+
+def test_chain_speed(tmp_path: Path) -> None:
+    options = (*TINY, "--folder", tmp_path, "--layouts", "envi-bil")
+    ((layout, *cells),) = benchmark("chain_speed", *options)
+    assert layout == "envi-bil"
+    assert 0 < float(cells[5]) <= 512
+    assert float(cells[8]) > 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_attend_speed(tmp_path: Path) -> None:
+    small = ("--rows-gigabytes", 0.005, "--tokens", 900, "--layouts", "envi-bip")
+    table = benchmark("attend_speed", *TINY, *small, "--folder", tmp_path)
+    assert [row[0].split(",")[0].split()[0] for row in table] == ["Z", "self", *["warp"] * 4]
+    assert all(float(row[3]) > 0 for row in table)
+    assert all(row[-1] == "yes" for row in table[1:])
     assert not list(tmp_path.iterdir())
 
 
@@ -142,3 +160,14 @@ def test_undistort_of_4_gb_keeps_its_limits(layout: str) -> None:
 @pytest.mark.slow
 def test_scene_models_keep_pace_with_a_script_in_memory() -> None:
     assert benchmark("scene_speed", limits=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", PLAIN)
+def test_chains_of_4_gb_keep_their_limits(layout: str) -> None:
+    assert benchmark("chain_speed", "--layouts", layout, limits=True)
+
+
+@pytest.mark.slow
+def test_attention_keeps_its_limits() -> None:
+    assert benchmark("attend_speed", limits=True)

@@ -100,6 +100,12 @@ class Sink:
         shape = (self.info.bands, tile.height, tile.width)
         return as_block(buffer[: self.buffer_bytes(tile)], "band", shape, self.info.dtype)
 
+    def lend(self, tile: Tile, block: Block) -> None:
+        self.write(tile, block)
+
+    def when_free(self, then: Callable[[], None]) -> None:
+        then()
+
     def write(self, tile: Tile, block: Block) -> None:
         self.tiles.append(tile)
         self.threads.add(threading.get_ident())
@@ -325,3 +331,39 @@ def test_lines_come_whole_and_in_order(
     np.testing.assert_array_equal(np.stack(lines, axis=1), cube[[3, 7]])
     assert tiles[-1] == (len(tiles), len(tiles))
     assert len(tiles) > 1
+
+
+class Lender(Sink):
+    """Keeps blocks as they are, and lets go of each a while later, from another thread."""
+
+    def __init__(self, shape: tuple[int, int, int], dtype: Any) -> None:
+        super().__init__(shape, dtype)
+        self.kept: list[tuple[Tile, Block]] = []
+
+    def write(self, tile: Tile, block: Block) -> None:
+        self.kept.append((tile, block))
+
+    def when_free(self, then: Callable[[], None]) -> None:
+        tile, block = self.kept[-1]
+
+        def late() -> None:
+            self.array[:, *whole_ranges(tile)] = block
+            then()
+
+        threading.Timer(0.01, late).start()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_memory_that_is_lent_is_not_filled_anew_before_it_comes_back(workers: int) -> None:
+    array = cubes.spectra(BANDS, ROWS, COLUMNS)
+    sink = Lender(array.shape, array.dtype)
+    line = 2 * array[:, :1].nbytes
+    budget = Budget(PROCESS_BYTES + 12 * line, workers)
+
+    def copy(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
+        np.copyto(outs[0], blocks[0])
+        return outs
+
+    map_blocks([Source(array)], copy, [sink], budget=budget)
+    assert len(sink.kept) > 2 * (workers + 3)
+    np.testing.assert_array_equal(sink.array, array)

@@ -12,7 +12,8 @@ import pytest
 
 from hsitool.cube import CubeInfo, Tile
 from hsitool.engine.plan import PROCESS_BYTES, Budget
-from hsitool.engine.sliding import BLOCK, NOTHING, Held, Needs, plan_strips, slide_blocks
+from hsitool.engine.sliding import Held, slide_blocks
+from hsitool.engine.strips import BLOCK, NOTHING, Needs, plan_strips
 from hsitool.errors import HsitoolWarning, UsageError
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import Block, Interleave, as_block

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -278,9 +277,3 @@ def test_deliberately_broken_headers(shared_data: Path) -> None:
         for header in found:
             with pytest.raises(DataError, match=message):
                 open_cube(header, data=data)
-
-
-def test_pipes_are_refused_at_once(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.tif")
-    with pytest.raises(DataError, match=r"pipe\.tif: is no file that can be read from any place"):
-        open_cube(tmp_path / "pipe.tif")

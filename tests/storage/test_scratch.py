@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hsitool.errors import DataError
-from hsitool.storage.scratch import scratch_array
+from hsitool.storage.scratch import forget, scratch_array
 
 
 def test_an_array_that_lives_as_long_as_its_context(tmp_path: Path) -> None:
@@ -43,3 +43,17 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def _full(*_: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_what_is_forgotten_is_still_there(tmp_path: Path) -> None:
+    def resident() -> int:
+        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Rss:")) * 1024
+
+    with scratch_array(tmp_path / "out.tif", (2**22,)) as array:
+        array[:] = np.arange(2**22)
+        before = resident()
+        forget(array.reshape(64, -1)[3:])
+        assert resident() < before - 16 * 2**20
+        assert np.array_equal(array, np.arange(2**22))
+    forget(np.zeros(3))

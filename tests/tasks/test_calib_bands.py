@@ -53,7 +53,7 @@ def write(folder: Path, kind: str, pixels: NDArray[Any], nm: tuple[float, ...]) 
     return found
 
 
-@pytest.mark.parametrize("kind", ["envi-bil", "tif-pixel"])
+@pytest.mark.parametrize("kind", ["tif-pixel", pytest.param("envi-bil", marks=pytest.mark.slow)])
 def test_rendered_cubes_give_their_lateral_chromatic_shift_back(kind: str, tmp_path: Path) -> None:
     made = rendered_cubes(BANDS)
     run = compared(write(tmp_path, kind, made.pixels, made.wavelength_nm))

@@ -83,6 +83,7 @@ def test_threads_change_nothing_and_seeds_do() -> None:
     assert one["rigid"] != other["rigid"]
 
 
+@pytest.mark.slow
 def test_views_needed_are_enough() -> None:
     """A shoot of so many views shows the tolerance; four fewer do not."""
     needed = simulated("--noise", "0.3px", "--trials", 0)["views_needed"]

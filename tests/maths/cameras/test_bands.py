@@ -95,6 +95,7 @@ def test_coverage_over_many_trials(views: int, most: float) -> None:
         assert 0.92 <= held.mean() <= 0.97
 
 
+@pytest.mark.slow
 def test_differences_are_far_better_than_separate_calibrations() -> None:
     separate, apart, together = [], [], []
     for seed in range(25):

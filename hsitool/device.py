@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,13 @@ PINNED = 1  # cudaHostAllocPortable: for all GPUs
 
 @dataclass(frozen=True)
 class Device:
-    """The processor of this machine."""
+    """The processor of this machine.
+
+    What is computed at once stays near the processor, or keeps all of it busy: `batch` is how much
+    more a device wants of it than the processor of this machine.
+    """
+
+    batch: ClassVar[int] = 1
 
     @property
     def name(self) -> str:
@@ -55,6 +61,17 @@ class Device:
         """What is computed with arrays on the device is computed within."""
         yield
 
+    def solve_lower(self, factor: Any, columns: Any) -> Any:
+        """L^-1 C of a lower triangular factor (n, n) in Fortran order and columns (n, m).
+
+        Both are on the device, in float64; the columns may be written over.
+        """
+        from scipy.linalg.blas import dtrsm  # type: ignore[import-untyped]
+
+        if columns.flags.f_contiguous:
+            return dtrsm(1.0, factor, columns, lower=1, overwrite_b=1)
+        return dtrsm(1.0, factor, columns.T, side=1, lower=1, trans_a=1, overwrite_b=1).T
+
 
 CPU = Device()
 
@@ -68,6 +85,7 @@ class Gpu(Device):
     """
 
     number: int = 0
+    batch: ClassVar[int] = 4
 
     @property
     def name(self) -> str:
@@ -101,7 +119,16 @@ class Gpu(Device):
     def work(self) -> Iterator[None]:
         """What is computed with arrays on the GPU is computed within."""
         with self.here():
-            yield
+            try:
+                yield
+            except _cupy().cuda.cublas.CUBLASError as error:
+                raise self._failed(error) from error
+
+    def solve_lower(self, factor: Any, columns: Any) -> Any:
+        """L^-1 C, as on the CPU, within `work`."""
+        from cupyx.scipy.linalg import solve_triangular
+
+        return solve_triangular(factor, columns, lower=True, overwrite_b=True)
 
     @contextmanager
     def here(self) -> Iterator[None]:
@@ -118,9 +145,11 @@ class Gpu(Device):
             with cuda.Device(self.number):
                 yield
         except failures as error:
-            said = _first_line(error)
-            message = f"cuda:{self.number}: {said}: --device cpu does without the GPU"
-            raise DeviceError(message) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> DeviceError:
+        said = _first_line(error)
+        return DeviceError(f"cuda:{self.number}: {said}: --device cpu does without the GPU")
 
     @contextmanager
     def lane(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import cupy_on_cpu
+import device_arrays
 import numpy as np
 import pytest
 
@@ -50,6 +51,18 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Gpu:
         if cupy_on_cpu.COMPILER is None:
             pytest.skip("no C++ compiler to run the GPU's kernels on the CPU")
         monkeypatch.setitem(sys.modules, "cupy", cupy_on_cpu.cupy_on_cpu())
+    return _first_gpu(monkeypatch)
+
+
+@pytest.fixture(params=["stand-in", "cuda"])
+def array_gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Gpu:
+    """A GPU for arrays: the stand-in whose arrays never mix with NumPy's, and a real one if any."""
+    if request.param == "stand-in":
+        device_arrays.install(monkeypatch)
+    return _first_gpu(monkeypatch)
+
+
+def _first_gpu(monkeypatch: pytest.MonkeyPatch) -> Gpu:
     monkeypatch.setattr(device, "_thread", threading.local())  # streams of the one or the other
     try:
         chosen = device.choose_device("cuda")

@@ -47,6 +47,10 @@ class NVRTCError(RuntimeError):
     pass
 
 
+class CUBLASError(RuntimeError):
+    pass
+
+
 class ndarray(np.ndarray):  # type: ignore[type-arg]  # noqa: N801
     """An array that says where it lies as CuPy's do."""
 
@@ -194,6 +198,7 @@ def cupy_on_cpu() -> ModuleType:
             getDeviceCount=lambda: 1,
             getDeviceProperties=lambda number: {"name": b"this machine"},
         ),
+        cublas=SimpleNamespace(CUBLASError=CUBLASError),
         driver=SimpleNamespace(CUDADriverError=CUDADriverError),
         memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
         compiler=SimpleNamespace(CompileException=CompileException),

@@ -1,16 +1,21 @@
 """Arrays that behave as CuPy's do where NumPy's would let mistakes pass, to test without a GPU.
 
 They never become arrays of NumPy by themselves and never mix with them: both raise a TypeError.
-What NumPy's functions make of them is of their kind, too.
+What NumPy's functions make of them is of their kind, too. Their memory is their own: what comes
+from this machine is copied, and what may be written over is.
 """
 
 from __future__ import annotations
 
 import importlib.machinery
+import sys
 from types import ModuleType
 from typing import Any
 
+import cupy_on_cpu
 import numpy as np
+import pytest
+import scipy.linalg
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 
@@ -30,12 +35,16 @@ class DeviceArray(NDArrayOperatorsMixin):
         raise TypeError("implicit conversion to a NumPy array is not allowed")
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if "where" in options:
+            raise TypeError("ufuncs of CuPy take no `where`")
         return _hide(getattr(ufunc, method)(*_shown(inputs), **_shown(options)))
 
     def __array_function__(self, function: Any, _: Any, inputs: Any, options: Any) -> Any:
         return _hide(function(*_shown(inputs), **_shown(options)))
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # no way around `__array__`
+            raise AttributeError(name)
         found = getattr(self._hidden, name)
         if not callable(found):
             return _hide(found)
@@ -87,8 +96,12 @@ class _Module(ModuleType):
     ndarray = DeviceArray
 
     def asarray(self, array: Any, dtype: Any = None) -> DeviceArray:
-        hidden = array._hidden if isinstance(array, DeviceArray) else array
-        return DeviceArray(np.asarray(hidden, dtype))
+        if isinstance(array, DeviceArray):
+            return DeviceArray(np.asarray(array._hidden, dtype))
+        copied = np.array(array, dtype)
+        if not copied.dtype.isnative:
+            raise TypeError(f"unsupported dtype {copied.dtype}")
+        return DeviceArray(copied)
 
     @staticmethod
     def asnumpy(array: Any) -> Any:
@@ -103,4 +116,27 @@ def device_module() -> Any:
     """A module to be put in CuPy's place."""
     module = _Module("cupy")
     module.__spec__ = importlib.machinery.ModuleSpec("cupy", None)
+    module.cuda = cupy_on_cpu.cupy_on_cpu().cuda
+    return module
+
+
+def _solve_triangular(
+    a: Any, b: Any, *, lower: bool = False, overwrite_b: bool = False, check_finite: bool = False
+) -> DeviceArray:
+    if not (isinstance(a, DeviceArray) and isinstance(b, DeviceArray)):
+        raise TypeError("CuPy solves for its own arrays only")
+    found = scipy.linalg.solve_triangular(a.get(), b.get(), lower=lower, check_finite=check_finite)
+    if overwrite_b:
+        b._hidden[:] = np.nan
+    return DeviceArray(np.asfortranarray(found))
+
+
+def install(patch: pytest.MonkeyPatch) -> Any:
+    """Put such modules in the place of CuPy and its part for SciPy."""
+    module, linalg = device_module(), ModuleType("cupyx.scipy.linalg")
+    vars(linalg)["solve_triangular"] = _solve_triangular
+    for name in ("cupyx", "cupyx.scipy"):
+        patch.setitem(sys.modules, name, ModuleType(name))
+    patch.setitem(sys.modules, "cupyx.scipy.linalg", linalg)
+    patch.setitem(sys.modules, "cupy", module)
     return module

@@ -38,6 +38,7 @@ HOMES: dict[str, set[str]] = {
     "affine": {"storage"},
     "cv2": {"maths", "storage"},
     "cupy": {"device"},
+    "cupyx": {"device"},
     "yaml": {"storage"},
     "matplotlib": {"drawing"},
     "concurrent": {"engine"},
@@ -46,7 +47,7 @@ HOMES: dict[str, set[str]] = {
 """Library -> the only layers that may import it."""
 
 LIBRARIES_OF_MATHS = {"numpy", "scipy", "cv2"}
-HEAVY = {"numpy", "scipy", "rasterio", "cv2", "cupy", "matplotlib"}
+HEAVY = {"numpy", "scipy", "rasterio", "cv2", "cupy", "cupyx", "matplotlib"}
 """Libraries that a page of help must not load."""
 
 

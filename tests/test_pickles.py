@@ -48,7 +48,15 @@ TASKS: list[Any] = [
     Scene(Path("a.tif"), (Path("b.tif"),), OPTIONS, Budget()),
     SmoothScene((SmoothSettings(5, 2),), 0, False, None, None, None, PATHS, CPU, False),
     MaskScene(
-        MaskSettings(), Where("q.csv", 1, None, None, None), 0.9, None, None, False, PATHS, True
+        MaskSettings(),
+        Where("q.csv", 1, None, None, None),
+        0.9,
+        None,
+        None,
+        False,
+        PATHS,
+        CPU,
+        True,
     ),
     UsageError("a"),
     DataError("b"),

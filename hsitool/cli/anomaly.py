@@ -18,6 +18,7 @@ from hsitool.cli.options import (
     CompressOption,
     CreationOptions,
     DataFile,
+    DeviceOption,
     FormatOption,
     Json,
     MaxMemory,
@@ -29,6 +30,7 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
+    device_of,
     open_source,
     output_of,
     shrink_of,
@@ -48,6 +50,7 @@ from hsitool.cli.scenes import (
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.device import Device
     from hsitool.tasks.anomaly import AnomalySettings
     from hsitool.tasks.anomaly_report import ScoreReport
 
@@ -105,6 +108,7 @@ def anomaly(
     resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
+    device: DeviceOption = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -143,8 +147,14 @@ def anomaly(
         quiet,
         inputs=(data, wavelengths, model, background),
     )
-    files = data, wavelengths
-    run_scenes(context, run, partial(_one, settings=settings, share=share, files=files))
+    work = partial(
+        _one,
+        settings=settings,
+        share=share,
+        files=(data, wavelengths),
+        device=device_of(device),
+    )
+    run_scenes(context, run, work)
 
 
 def _one(
@@ -153,6 +163,7 @@ def _one(
     settings: AnomalySettings,
     share: float | None,
     files: tuple[Path | None, Path | None],
+    device: Device,
 ) -> dict[str, Any]:
     """The scores of one scene, and what stands out in them."""
     from hsitool.storage.reread import rereadable
@@ -172,6 +183,7 @@ def _one(
                 others=masks,
                 output=first,
                 budget=budget,
+                device=device,
                 progress=scene.progress,
             )
         with open_source(output_paths(place, first)[0], None, None) as scores:

@@ -27,6 +27,7 @@ from hsitool.cli.options import (
     CompressOption,
     CreationOptions,
     DataFile,
+    DeviceOption,
     FocusOption,
     FormatOption,
     Json,
@@ -41,6 +42,7 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
+    device_of,
     note,
     open_source,
     output_of,
@@ -180,6 +182,7 @@ def mask(
     resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
+    device: DeviceOption = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -212,7 +215,15 @@ def mask(
     share, many = _share(hard, mass, top), Many(out_dir, jobs, keep_going, resume)
     where = Where(query, query_scale, at, xy, roi)
     work = MaskScene(
-        settings, where, share, top, rgb, require is not None, (data, wavelengths), quiet
+        settings,
+        where,
+        share,
+        top,
+        rgb,
+        require is not None,
+        (data, wavelengths),
+        device_of(device),
+        quiet,
     )
     asked_file = None if query is None else file_and_name(query)[0]
     raster = Path(score) if settings.is_file else None
@@ -301,6 +312,7 @@ def _track(
             wanted_files.mask,
             use,
             budget=budget,
+            device=work.device,
             progress=progress,
         )
     for turn in stages:

@@ -13,6 +13,7 @@ from hsitool.cli.scenes import Scene
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.device import Device
     from hsitool.storage.readers import CubeReader
     from hsitool.storage.writers import OutputOptions
     from hsitool.tasks.attend_look import Look, MaskSettings
@@ -57,6 +58,7 @@ class MaskScene:
     rgb: str | None
     required: bool
     files: tuple[Path | None, Path | None]
+    device: Device
     quiet: bool
     kinds: tuple[str, ...] = ()
 
@@ -80,6 +82,7 @@ class MaskScene:
                     self.asked(source),
                     outputs.mask,
                     budget=scene.budget,
+                    device=self.device,
                     progress=scene.progress,
                 )
             )

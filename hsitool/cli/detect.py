@@ -18,6 +18,7 @@ from hsitool.cli.options import (
     CompressOption,
     CreationOptions,
     DataFile,
+    DeviceOption,
     FormatOption,
     Json,
     MaxMemory,
@@ -29,6 +30,7 @@ from hsitool.cli.options import (
     Threads,
     WavelengthsFile,
     budget_of,
+    device_of,
     factor_of,
     open_source,
     output_of,
@@ -49,6 +51,7 @@ from hsitool.cli.scenes import (
 from hsitool.errors import UsageError
 
 if TYPE_CHECKING:
+    from hsitool.device import Device
     from hsitool.storage.spectra import Spectrum
     from hsitool.tasks.detect import DetectSettings
 
@@ -100,6 +103,7 @@ def detect(
     resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
+    device: DeviceOption = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -140,7 +144,8 @@ def detect(
         inputs=(data, wavelengths, model, background, *(file_and_name(t)[0] for t in targets)),
     )
     spectra, files = [read_spectrum(text) for text in targets], (data, wavelengths)
-    run_scenes(context, run, partial(_one, spectra=spectra, settings=settings, files=files))
+    work = partial(_one, spectra=spectra, settings=settings, files=files, device=device_of(device))
+    run_scenes(context, run, work)
 
 
 def _one(
@@ -149,6 +154,7 @@ def _one(
     spectra: list[Spectrum],
     settings: DetectSettings,
     files: tuple[Path | None, Path | None],
+    device: Device,
 ) -> dict[str, Any]:
     """The scores of one scene."""
     from hsitool.tasks.detect import detect
@@ -163,6 +169,7 @@ def _one(
             settings,
             output=scene.options,
             budget=scene.budget,
+            device=device,
             progress=scene.progress,
         )
     for one in found:

@@ -14,12 +14,14 @@ from hsitool.cli.options import (
     DEFAULT_MEMORY,
     BackgroundFile,
     BandsOption,
+    DeviceOption,
     Json,
     MaxMemory,
     Overwrite,
     Quiet,
     Threads,
     budget_of,
+    device_of,
     note,
     open_source,
     progress_bar,
@@ -46,6 +48,7 @@ def stats(
     overwrite: Overwrite = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
+    device: DeviceOption = "auto",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -57,7 +60,7 @@ def stats(
     from hsitool.storage.writers import refuse_inputs
     from hsitool.tasks import stats as task
 
-    budget = budget_of(max_memory, threads)
+    budget, chosen = budget_of(max_memory, threads), device_of(device)
     if output is not None:
         refuse_inputs((), [*cubes, background], others=[output])
         refuse_existing([output], overwrite)
@@ -66,7 +69,12 @@ def stats(
         task.refuse_twice(sources)
         progress = stack.enter_context(progress_bar("stats", quiet))
         model = task.scene_stats(
-            sources, bands=bands, background=background, budget=budget, progress=progress
+            sources,
+            bands=bands,
+            background=background,
+            budget=budget,
+            device=chosen,
+            progress=progress,
         )
     if output is not None:
         settings = {

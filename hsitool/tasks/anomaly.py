@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from hsitool.cube import CubeInfo
+from hsitool.device import CPU, Device
 from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
 from hsitool.errors import UsageError
@@ -47,15 +48,17 @@ def anomaly(
     others: Sequence[Path] = (),
     output: OutputOptions | None = None,
     budget: Budget | None = None,
+    device: Device = CPU,
     progress: Progress | None = None,
 ) -> int:
     """Write RX scores to `path`; gives the degrees of freedom that they would have if Gaussian.
 
-    `others` are outputs that will be written of them.
+    `others` are outputs that will be written of them; `device` is where to compute.
 
     Raises:
         UsageError: a window, rank or number of lines that does not fit the cube.
         DataError: a model or background that does not belong to the cube, or a singular covariance.
+        DeviceError: the device fails.
     """
     budget = budget or Budget()
     _refuse(source.info, settings)
@@ -63,7 +66,7 @@ def anomaly(
     said = _said(settings)
     made = score_info(source.info, [method_of(settings)], "anomaly", source.path, said)
     if settings.causal is not None:
-        pixels = Pixels([source], [used_bands(source, settings.bands, budget)])
+        pixels = Pixels([source], [used_bands(source, settings.bands, budget)], device)
         with create_cube(path, made, source.layout, output) as sink:
             causal_scores(
                 pixels, settings.causal, settings.shrink, ScoreLines(sink), budget, progress
@@ -75,9 +78,10 @@ def anomaly(
         model=settings.model,
         background=settings.background,
         budget=budget,
+        device=device,
         progress=progress,
     )
-    pixels = Pixels([source], [model.blocks[0].bands])
+    pixels = Pixels([source], [model.blocks[0].bands], device)
     if settings.window is not None:
         parts = components(model, settings.rank, settings.shrink)
         with create_cube(path, made, source.layout, output) as sink:

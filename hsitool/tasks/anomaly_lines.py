@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
+from hsitool.device import Device, on_cpu
 from hsitool.engine.blocks import Progress, scan_lines
 from hsitool.engine.plan import Budget
 from hsitool.maths.scene.causal import CausalRx
 from hsitool.maths.scene.local_rx import Components, local_rx, needed
-from hsitool.maths.scene.model import Shrink
+from hsitool.maths.scene.model import Shrink, chosen
 from hsitool.maths.scene.moments import Moments
 from hsitool.storage.raw import Block
 from hsitool.tasks.pixels import Pixels
@@ -41,17 +42,18 @@ def local_scores(
     """
     info, rank = pixels.sources[0].info, len(parts.weights)
 
+    @pixels.device.work()
     def measure(tile: Tile, blocks: Sequence[Block]) -> tuple[Floats, Flags]:
         values = np.zeros((rank, tile.height, tile.width))
         valid = np.zeros((tile.height, tile.width), bool)
         for piece in pixels.pieces(tile, blocks):
             valid[piece.inside] = piece.valid
-            values[(slice(None), *piece.inside)][:, piece.valid] = parts.of(piece.chosen)
+            values[(slice(None), *piece.inside)][:, piece.valid] = on_cpu(parts.of(piece.chosen))
         return values, valid
 
     budget = pixels.within(budget)
     kept = 2 * window[1] * info.columns * 8 * (rank + 1)
-    lines = _Rings(info, parts.ridge, window, sink, rank)
+    lines = _Rings(info, parts.ridge, window, sink, pixels.device)
     scan_lines(
         pixels.sources,
         measure,
@@ -68,11 +70,16 @@ class _Rings:
     """Takes strips of components in their order; writes lines as soon as their rings are there."""
 
     def __init__(
-        self, info: CubeInfo, ridge: Floats, window: tuple[int, int], sink: ScoreLines, rank: int
+        self,
+        info: CubeInfo,
+        ridge: Floats,
+        window: tuple[int, int],
+        sink: ScoreLines,
+        device: Device,
     ) -> None:
-        self._rows, self._ridge, self._sink = info.rows, ridge, sink
+        self._rows, self._ridge, self._sink, self._device = info.rows, ridge, sink, device
         self._guard, self._outer = window
-        self._values = np.empty((rank, 0, info.columns))
+        self._values = np.empty((len(ridge), 0, info.columns))
         self._valid = np.empty((0, info.columns), bool)
         self._first = self._next = 0
 
@@ -85,12 +92,17 @@ class _Rings:
         if ready <= self._next or end < self._outer:
             return
         near = self._kept(needed(self._next, ready, self._rows, self._outer))
-        window = self._guard, self._outer
-        scores = local_rx(self._values[:, near], self._valid[near], *window, self._ridge)
-        first = self._next - self._first - near.start
+        scores, first = self._scored(near), self._next - self._first - near.start
         self._sink.write(self._next, scores[first : first + ready - self._next])
         self._next = ready
         self._forget(needed(min(ready, self._rows - 1), self._rows, self._rows, self._outer).start)
+
+    def _scored(self, near: slice) -> Floats:
+        """The scores of lines that are kept, on the device and back."""
+        with self._device.work():
+            values = self._device.put(self._values[:, near])
+            window = self._guard, self._outer
+            return on_cpu(local_rx(values, self._valid[near], *window, self._ridge))
 
     def _kept(self, rows: slice) -> slice:
         """Where rows of the image lie in what is kept."""
@@ -116,19 +128,17 @@ def causal_scores(
     Raises:
         DataError: the first lines do not give a covariance, or no later one has data.
     """
-    source, count = pixels.sources[0], pixels.count
+    source, count, device = pixels.sources[0], pixels.count, pixels.device
     block = band_block(source, pixels.bands[0])
     detector = CausalRx(training, pixels.segments, block, shrink)
 
+    @device.work()
     def measure(tile: Tile, blocks: Sequence[Block]) -> list[tuple[Floats, Flags, Moments]]:
-        spectra = np.empty((count, tile.height, tile.width))
-        valid = np.empty((tile.height, tile.width), bool)
-        for piece in pixels.pieces(tile, blocks):
-            spectra[(slice(None), *piece.inside)] = piece.spectra
-            valid[piece.inside] = piece.valid
-        lines = [(spectra[:, row], valid[row]) for row in range(tile.height)]
-        return [(line, there, Moments.of(line[:, there])) for line, there in lines]
+        piece = pixels.whole(tile, blocks)
+        lines = [(piece.spectra[:, row], piece.valid[row]) for row in range(tile.height)]
+        return [(line, there, Moments.of(chosen(line, there)).on_cpu()) for line, there in lines]
 
+    @device.work()
     def use(tile: Tile, lines: list[tuple[Floats, Flags, Moments]]) -> None:
         sink.write(tile.row, np.stack([detector(*line) for line in lines]))
 

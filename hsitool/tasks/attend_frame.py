@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hsitool.cube import Tile
+from hsitool.device import CPU, Device, on_cpu
 from hsitool.engine.blocks import Progress, fold_blocks
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
@@ -104,6 +105,7 @@ class Frame:
             DataError: no pixel has data in all bands, or a score, or the file fails.
         """
 
+        @self.pixels.device.work()
         def measure(tile: Tile, blocks: Sequence[Block]) -> Seen:
             total = Seen(0, np.zeros(self.pixels.count))
             for piece in self.pixels.pieces(tile, blocks):
@@ -133,7 +135,7 @@ class Frame:
     def _score(self, piece: Piece, scoring: Scoring, query: Floats | None) -> Seen:
         """Scores of a piece into their place."""
         spectra, found = piece.chosen, np.full(piece.valid.shape, np.nan)
-        seen = Seen(spectra.shape[1], spectra.sum(axis=1))
+        seen = Seen(spectra.shape[1], on_cpu(spectra.sum(axis=1)))
         if not seen.count:
             self.scores[inside(piece.tile)] = found
             return seen
@@ -143,15 +145,15 @@ class Frame:
         if query is None:
             return seen
         is_angle = isinstance(scoring, Likeness) and scoring.method == "sam"
-        angles = np.degrees(-(scores if is_angle else sam(spectra, query)))
+        angles = np.degrees(-(scores if is_angle else on_cpu(sam(spectra, query))))
         return self._nearest(piece, seen, angles, query)
 
     def _nearest(self, piece: Piece, seen: Seen, angles: Floats, query: Floats) -> Seen:
         """With the pixel that is most like the query, and those that are the query."""
         rows, columns = np.nonzero(piece.valid)
-        spectra = piece.chosen
         close = np.flatnonzero(angles < NEAR_DEG)
-        apart = np.abs(spectra[:, close] - query[:, None]).max(axis=0, initial=0.0)
+        spectra = on_cpu(piece.chosen[:, self.pixels.device.put(close)])
+        apart = np.abs(spectra - query[:, None]).max(axis=0, initial=0.0)
         own = close[apart <= SAME * np.abs(query).max()].tolist()
         places = [(piece.tile.row + int(rows[i]), piece.tile.column + int(columns[i])) for i in own]
         others = np.where(np.isnan(angles), np.inf, angles)
@@ -163,7 +165,9 @@ class Frame:
     def gather(self, attention: Attention, fixed: Floats) -> Context:
         """The attended spectrum; `fixed` (bands,) is one near it, for the sake of its digits."""
         blocks = Blocks(self.source.info.rows, self.source.info.columns)
+        device = self.pixels.device
 
+        @device.work()
         def measure(tile: Tile, read: Sequence[Block]) -> Gathered:
             total = nothing(blocks.count, self.pixels.count)
             for piece in self.pixels.pieces(tile, read):
@@ -172,7 +176,7 @@ class Frame:
                 if there.any():
                     rows, columns = np.nonzero(there)
                     number = blocks.of(piece.tile.row + rows, piece.tile.column + columns)
-                    spectra = chosen(piece.spectra, there).T - fixed
+                    spectra = chosen(piece.spectra, there).T - device.put(fixed)
                     total = total + gather(spectra, weights[there], number, blocks.count)
             return total
 
@@ -215,13 +219,16 @@ def open_frame(
     target: Path,
     budget: Budget,
     progress: Progress | None,
+    device: Device = CPU,
 ) -> Iterator[Frame]:
     """A frame whose scores are in memory, or in a file beside `target` while they are needed.
+
+    The spectra are on `device` while they are computed with.
 
     Raises:
         DataError: there is no room for the file.
     """
-    pixels, shape = Pixels([source], [bands]), (source.info.rows, source.info.columns)
+    pixels, shape = Pixels([source], [bands], device), (source.info.rows, source.info.columns)
     with image_room(target, shape, np.float64, budget) as (scores, left):
         yield Frame(source, pixels, scores, left, progress)
 

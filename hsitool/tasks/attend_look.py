@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hsitool.device import CPU, Device
 from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError, UsageError
@@ -169,6 +170,7 @@ def look_at(
     *,
     carried: Query | None = None,
     budget: Budget | None = None,
+    device: Device = CPU,
     progress: Progress | None = None,
 ) -> Iterator[Look]:
     """Attend to what is like the query; scores live as long as the context does.
@@ -180,11 +182,13 @@ def look_at(
         target: an output, beside which scores that exceed the memory are kept.
         carried: a query from another cube, instead of `asked`.
         budget: memory and threads.
+        device: where spectra are computed with.
         progress: told of every tile of every pass.
 
     Raises:
         UsageError: settings that cannot be carried out.
         DataError: no pixel has data, a file cannot serve, or a recurrence goes astray.
+        DeviceError: the device fails.
     """
     budget = budget or Budget()
     used = used_bands(source, settings.bands, budget)
@@ -195,7 +199,7 @@ def look_at(
     query = _query(source, asked, carried, used)
     bands = used if query is None else query.bands
     with ExitStack() as stack:
-        frame = stack.enter_context(open_frame(source, bands, target, budget, progress))
+        frame = stack.enter_context(open_frame(source, bands, target, budget, progress, device))
         frame.without = None if query is None else query.pixel
         if settings.needs_model and model is None:
             model = fit_scene(frame.pixels, settings.background, frame.budget, progress)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
+from hsitool.device import device_of, on_cpu
 from hsitool.errors import DataError
 from hsitool.maths.attention.edges import edge_strength
 from hsitool.maths.scene.model import Background
@@ -35,7 +36,7 @@ WHITENED = ("ace", "mf")
 
 
 class Scoring(ABC):
-    """Scores of the valid pixels of a piece, (pixels,) float64; NaN where there is none."""
+    """Scores of the valid pixels of a piece, (pixels,) float64 on the CPU; NaN without one."""
 
     @abstractmethod
     def of(self, piece: Piece) -> Floats: ...
@@ -53,7 +54,8 @@ class Likeness(Scoring):
 
     def of(self, piece: Piece) -> Floats:
         assert self._background is not None or self.method not in WHITENED
-        return score(self.method, piece.chosen, self.query, self._background)  # type: ignore[arg-type]
+        found = score(self.method, piece.chosen, self.query, self._background)  # type: ignore[arg-type]
+        return on_cpu(found)
 
     def angle_deg(self, first: Floats, other: Floats) -> float:
         """The angle between two spectra: in whitened space for `ace` and `mf`."""
@@ -70,7 +72,7 @@ class Anomaly(Scoring):
         self._background = background
 
     def of(self, piece: Piece) -> Floats:
-        return rx(piece.chosen, self._background)
+        return on_cpu(rx(piece.chosen, self._background))
 
 
 class Edges(Scoring):
@@ -80,7 +82,8 @@ class Edges(Scoring):
         self._axis = axis
 
     def of(self, piece: Piece) -> Floats:
-        return self._axis @ piece.chosen
+        spectra = piece.chosen
+        return on_cpu(device_of(spectra).put(self._axis) @ spectra)
 
     def finish(self, scores: Floats) -> Floats:
         edge_strength(scores)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hsitool.cube import CubeInfo
+from hsitool.device import CPU, Device
 from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
@@ -31,6 +32,7 @@ def track(
     use: Use,
     *,
     budget: Budget | None = None,
+    device: Device = CPU,
     progress: Progress | None = None,
 ) -> list[Stage]:
     """Look at each cube for what was seen in the one before; the way of the query.
@@ -54,6 +56,7 @@ def track(
                     target,
                     carried=carried,
                     budget=budget,
+                    device=device,
                     progress=progress,
                 )
             )

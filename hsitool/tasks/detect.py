@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hsitool.device import CPU, Device, array_module
 from hsitool.engine.blocks import Progress
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
@@ -65,14 +66,16 @@ def detect(
     *,
     output: OutputOptions | None = None,
     budget: Budget | None = None,
+    device: Device = CPU,
     progress: Progress | None = None,
 ) -> list[Detection]:
-    """Write the scores of all targets to `path`, a band each.
+    """Write the scores of all targets to `path`, a band each, computed on a device.
 
     Raises:
         UsageError: no such bands, or a ridge of noise that is not known.
         DataError: a target, model or background that does not belong to the cube, or a singular
             covariance.
+        DeviceError: the device fails.
     """
     budget = budget or Budget()
     refuse_outputs([path], output)
@@ -82,7 +85,7 @@ def detect(
     used = used_bands(source, settings.bands, budget) if stored is None else stored.blocks[0].bands
     bands, wanted = _covered(source, targets, used)
     wanted *= settings.target_scale
-    pixels = Pixels([source], [bands])
+    pixels = Pixels([source], [bands], device)
     if settings.method in PLAIN:
         model = None
     elif stored is not None:
@@ -142,10 +145,13 @@ def _scored(
     backgrounds = {shrink: model.background(shrink) for shrink in groups}
 
     def scored(spectra: Floats) -> Floats:
-        found = np.empty((targets.shape[1], spectra.shape[1]))
+        found = array_module(spectra).empty((targets.shape[1], spectra.shape[1]))
         for shrink, members in groups.items():
-            found[members] = scores.score(method, spectra, targets[:, members], backgrounds[shrink])
-        return found
+            own = scores.score(method, spectra, targets[:, members], backgrounds[shrink])
+            for member, values in zip(members, own, strict=True):
+                found[member] = values
+        made: Floats = found
+        return made
 
     return scored
 

@@ -1,5 +1,6 @@
 """Pixels as models and scores want them: blocks of files in, physical float64 spectra out.
 
+The spectra are on the device that computes with them; what is valid is told on the CPU.
 A pixel is valid when all used bands of all cubes have data there.
 """
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import CubeInfo, Tile
+from hsitool.device import CPU, Device, array_module
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
 from hsitool.maths.scene.model import chosen
@@ -27,7 +29,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 PIECE_BYTES = 2**22
-"""Of float64 spectra that are computed with at once: they stay near the processor."""
+"""Of float64 spectra that a processor computes with at once: they stay near it."""
 
 COPIES = 4
 """Arrays of that size that a thread holds."""
@@ -38,7 +40,7 @@ SQUARES = 12
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A part of a block: (bands, rows, columns) spectra, and which pixels are valid.
+    """A part of a block: (bands, rows, columns) spectra on a device, and which pixels are valid.
 
     `tile` is where it lies in the image, `inside` where in the block.
     """
@@ -55,10 +57,18 @@ class Piece:
 
 
 class Pixels:
-    """Cuts blocks of cubes on one grid into pieces of bounded size."""
+    """Cuts blocks of cubes on one grid into pieces of bounded size.
 
-    def __init__(self, sources: Sequence[CubeReader], bands: Sequence[Sequence[int]]) -> None:
-        self.sources = sources
+    Their spectra are on `device`, within whose `work` they are cut and computed with.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[CubeReader],
+        bands: Sequence[Sequence[int]],
+        device: Device = CPU,
+    ) -> None:
+        self.sources, self.device = sources, device
         self.bands = [list(used) for used in bands]
         self._rules = [MissingRule(s.info.dtype, s.info.nodata) for s in sources]
         self._scales = [_scale(s.info, b) for s, b in zip(sources, bands, strict=True)]
@@ -90,7 +100,7 @@ class Pixels:
 
     def pieces(self, tile: Tile, blocks: Sequence[Block]) -> Iterator[Piece]:
         """The pieces of a tile; they begin at even columns where the tile does."""
-        room = max(2, PIECE_BYTES // (8 * self.count) // 2 * 2)
+        room = max(2, PIECE_BYTES * self.device.batch // (8 * self.count) // 2 * 2)
         width = min(tile.width, room)
         height = max(1, room // width)
         for row in range(0, tile.height, height):
@@ -98,6 +108,10 @@ class Pixels:
                 rows = slice(row, min(row + height, tile.height))
                 columns = slice(column, min(column + width, tile.width))
                 yield self._piece(tile, blocks, rows, columns)
+
+    def whole(self, tile: Tile, blocks: Sequence[Block]) -> Piece:
+        """A tile in one piece, where all of its spectra have to be there at once."""
+        return self._piece(tile, blocks, slice(0, tile.height), slice(0, tile.width))
 
     def _piece(self, tile: Tile, blocks: Sequence[Block], rows: slice, columns: slice) -> Piece:
         parts, valid = [], np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
@@ -107,8 +121,8 @@ class Pixels:
             stored = block[pick, rows, columns]
             if rule.found(stored):
                 valid &= ~rule.mask(stored).any(axis=0)
-            parts.append(_physical(stored, scale))
-        spectra = parts[0] if len(parts) == 1 else np.concatenate(parts)
+            parts.append(_physical(stored, scale, self.device))
+        spectra = parts[0] if len(parts) == 1 else array_module(parts[0]).concatenate(parts)
         place = Tile(tile.row + rows.start, tile.column + columns.start, *valid.shape)
         return Piece(place, (rows, columns), spectra, valid)
 
@@ -128,13 +142,13 @@ def _scale(info: CubeInfo, bands: Sequence[int]) -> tuple[Floats, Floats] | None
     return scale, offset
 
 
-def _physical(stored: Block, scale: tuple[Floats, Floats] | None) -> Floats:
-    """float64, in the memory order in which (bands, rows, columns) can be seen as two axes."""
-    along_pixels = stored.strides[2] == stored.itemsize
-    spectra: Floats = stored.astype(np.float64, order="C" if along_pixels else "K", copy=True)
+def _physical(stored: Block, scale: tuple[Floats, Floats] | None, device: Device) -> Floats:
+    """float64 on a device; in the memory order in which (bands, rows, columns) are two axes."""
+    order = "C" if stored.strides[2] == stored.itemsize else "K"
+    spectra: Floats = device.put(stored).astype(np.float64, order=order, copy=True)
     if scale is not None:
-        spectra *= scale[0]
-        spectra += scale[1]
+        spectra *= device.put(scale[0])
+        spectra += device.put(scale[1])
     return spectra
 
 

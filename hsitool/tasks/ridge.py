@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsitool.cube import Tile
+from hsitool.device import array_module, on_cpu
 from hsitool.engine.blocks import fold_blocks
 from hsitool.engine.plan import Budget
 from hsitool.maths.scene.model import Background, SceneModel, Shrink
@@ -40,12 +41,14 @@ def shrinks_of(
 def _filled(pixels: Pixels, targets: Floats, background: Background, budget: Budget) -> Floats:
     """(targets,) the share of all valid pixels that are like each target."""
 
+    @pixels.device.work()
     def measure(tile: Tile, blocks: Sequence[Block]) -> Floats:
         counts = np.zeros(targets.shape[1] + 1)
         for piece in pixels.pieces(tile, blocks):
             spectra = piece.chosen
             counts[-1] += spectra.shape[1]
-            counts[:-1] += np.count_nonzero(ace(spectra, targets, background) >= ALIKE, axis=1)
+            alike = ace(spectra, targets, background) >= ALIKE
+            counts[:-1] += on_cpu(array_module(alike).count_nonzero(alike, axis=1))
         return counts
 
     start, left = np.zeros(targets.shape[1] + 1), pixels.within(budget)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hsitool.cube import CubeInfo, Tile
+from hsitool.device import on_cpu
 from hsitool.engine.blocks import Progress, map_blocks
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
@@ -90,6 +91,8 @@ def write_scores(
 ) -> None:
     """Write `score` of (bands, pixels) spectra: (maps, pixels), NaN where a pixel is not valid.
 
+    Both are on the device of the pixels.
+
     Raises:
         DataError: no pixel is.
     """
@@ -108,13 +111,14 @@ def fill_scores(
     """Write scores into an output that is open; arguments and errors as `write_scores`."""
     scored = list[int]()
 
+    @pixels.device.work()
     def kernel(blocks: Sequence[Block], outs: Sequence[Block]) -> Sequence[Block]:
         (out,) = outs
         tile = Tile(0, 0, *out.shape[1:])
         for piece in pixels.pieces(tile, blocks):
             part = np.full((len(out), *piece.valid.shape), np.nan)
             if piece.valid.any():
-                part[:, piece.valid] = score(piece.chosen)
+                part[:, piece.valid] = on_cpu(score(piece.chosen))
                 scored.append(1)
             out[:, piece.inside[0], piece.inside[1]] = part
         return outs

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import hsitool
 from hsitool.cube import CubeInfo, Tile
+from hsitool.device import CPU, Device
 from hsitool.engine.blocks import Progress, fold_blocks
 from hsitool.engine.plan import Budget
 from hsitool.errors import DataError
@@ -39,6 +40,7 @@ def scene_stats(
     bands: str | None = None,
     background: Path | None = None,
     budget: Budget | None = None,
+    device: Device = CPU,
     progress: Progress | None = None,
 ) -> SceneModel:
     """The model of cubes on one grid, their bands stacked in this order.
@@ -48,15 +50,18 @@ def scene_stats(
         bands: of each cube, as `find_bands` reads it; by default the good ones.
         background: a region file; only its pixels count.
         budget: memory and threads.
+        device: where to compute.
         progress: told of every tile.
 
     Raises:
         UsageError: no such bands.
         DataError: grids differ, too few pixels have data, or a file fails.
+        DeviceError: the device fails.
     """
     budget = budget or Budget()
     refuse_other_grids(sources)
-    pixels = Pixels(sources, [used_bands(source, bands, budget) for source in sources])
+    used = [used_bands(source, bands, budget) for source in sources]
+    pixels = Pixels(sources, used, device)
     return fit_scene(pixels, background, budget, progress)
 
 
@@ -88,6 +93,7 @@ def _sums(
     info = pixels.sources[0].info
     step = pair_step(info.rows * info.columns if region is None else region.pixels)
 
+    @pixels.device.work()
     def measure(tile: Tile, blocks: Sequence[Block]) -> SceneSums:
         total = SceneSums.none(pixels.count)
         with np.errstate(over="ignore", invalid="ignore"):  # rubbish is refused in the end
@@ -95,7 +101,7 @@ def _sums(
                 valid = in_region(region, piece)
                 place = piece.tile.row, piece.tile.column
                 total = total + SceneSums.of(piece.spectra, valid, *place, step)
-        return total
+        return total.on_cpu()
 
     start = SceneSums.none(pixels.count)
     left = pixels.within(budget)
@@ -192,6 +198,7 @@ def model_of(
     model: Path | None = None,
     background: Path | None = None,
     budget: Budget | None = None,
+    device: Device = CPU,
     progress: Progress | None = None,
 ) -> SceneModel:
     """The model that scores of one cube are relative to: from a file, or fitted to the cube.
@@ -204,7 +211,12 @@ def model_of(
     """
     if model is None:
         return scene_stats(
-            [source], bands=bands, background=background, budget=budget, progress=progress
+            [source],
+            bands=bands,
+            background=background,
+            budget=budget,
+            device=device,
+            progress=progress,
         )
     return stored_model(model, source, bands)
 

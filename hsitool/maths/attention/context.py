@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hsitool.device import device_of, on_cpu
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 
@@ -74,8 +76,10 @@ def gather(spectra: Floats, weights: Floats, block: Integers, blocks: int) -> Ga
     """The sums of some pixels.
 
     `spectra` (pixels, bands) are differences from the fixed spectrum, `weights` and `block`
-    (pixels,); of `blocks` there are so many in the scene.
+    (pixels,); of `blocks` there are so many in the scene. The spectra may be on any device; all
+    else is on the CPU.
     """
+    put = device_of(spectra).put
     found = nothing(blocks, spectra.shape[1])
     order = np.argsort(block, kind="stable")
     starts = np.flatnonzero(np.diff(block[order], prepend=-1))
@@ -83,8 +87,8 @@ def gather(spectra: Floats, weights: Floats, block: Integers, blocks: int) -> Ga
         own = order[start:stop]
         number = block[own[0]]
         found.weight[number] = weights[own].sum()
-        found.first[number] = weights[own] @ spectra[own]
-    found.second[:] = weights @ np.square(spectra)
+        found.first[number] = on_cpu(put(weights[own]) @ spectra[put(own)])
+    found.second[:] = on_cpu(put(weights) @ spectra**2)
     return found
 
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hsitool.maths.scene.model import BandBlock, SceneModel, SceneSums, Shrink, finished
+from hsitool.device import on_cpu
+from hsitool.maths.scene.model import BandBlock, SceneModel, SceneSums, Shrink, chosen, finished
 from hsitool.maths.scene.moments import Moments
 from hsitool.maths.scene.scores import rx
 
@@ -35,12 +36,12 @@ class CausalRx:
         self._trained: SceneModel | None = None
 
     def __call__(self, spectra: Floats, valid: Flags, moments: Moments | None = None) -> Floats:
-        """(columns,) the scores of the next line, NaN where there is none.
+        """(columns,) the scores of the next line, NaN where there is none, on the CPU.
 
         Args:
-            spectra: (bands, columns) of the line.
-            valid: (columns,) pixels without missing samples.
-            moments: of the valid ones, where they are known already.
+            spectra: (bands, columns) of the line, on any device.
+            valid: (columns,) pixels without missing samples, on the CPU.
+            moments: of the valid ones, where they are known already, on the CPU.
 
         Raises:
             DataError: the lines before do not give a covariance.
@@ -49,11 +50,12 @@ class CausalRx:
         scores = np.full(valid.shape, np.nan)
         before = self._sums.spectra
         if self._lines >= self._training and valid.any():
-            scores[valid] = rx(spectra[:, valid], self._model(before).background(self._shrink))
+            background = self._model(before).background(self._shrink)
+            scores[valid] = on_cpu(rx(chosen(spectra, valid), background))
         if self._lines < self._training:
-            self._sums += SceneSums.of(spectra[:, None], valid[None], self._lines)
+            self._sums += SceneSums.of(spectra[:, None], valid[None], self._lines).on_cpu()
         else:
-            own = Moments.of(spectra[:, valid]) if moments is None else moments
+            own = moments or Moments.of(chosen(spectra, valid)).on_cpu()
             self._sums = replace(self._sums, spectra=before + own)
         self._lines += 1
         return scores

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsitool.device import Device, array_module, device_of
 from hsitool.errors import DataError
 from hsitool.maths.scene.model import SceneModel, Shrink
 
@@ -37,8 +38,10 @@ class Components:
     ridge: Floats
 
     def of(self, spectra: Floats) -> Floats:
-        """(rank, pixels) of (bands, pixels)."""
-        return np.asarray(self.weights @ (spectra - self.mean[:, None]))
+        """(rank, pixels) of (bands, pixels), on their device."""
+        put = device_of(spectra).put
+        found: Floats = put(self.weights) @ (spectra - put(self.mean)[:, None])
+        return found
 
 
 def components(model: SceneModel, rank: int, shrink: Shrink) -> Components:
@@ -69,7 +72,8 @@ def local_rx(
     The ring is a window of `outer` x `outer` pixels without the `guard` x `guard` ones in its
     middle. At the border of the image the window is moved inwards and keeps its size; the guard
     stays around the pixel and loses what lies outside. NaN where a pixel is not valid, or where too
-    few are in its ring (or the same) to give a covariance.
+    few are in its ring (or the same) to give a covariance. The scores are on the device of the
+    values.
 
     Args:
         values: (rank, rows, columns)
@@ -79,14 +83,17 @@ def local_rx(
         ridge: R, (rank, rank); none where None.
     """
     rank, rows, columns = values.shape
-    scores = np.full((rows, columns), np.nan)
-    ridge = np.zeros((rank, rank)) if ridge is None else ridge
+    xp, device = array_module(values), device_of(values)
+    scores = xp.full((rows, columns), np.nan)
+    ridge, valid = np.zeros((rank, rank)) if ridge is None else ridge, device.put(valid)
     for row, column in product(range(0, rows, AT_ONCE[0]), range(0, columns, AT_ONCE[1])):
         down = _Windows.of(row, min(row + AT_ONCE[0], rows), rows, guard, outer)
         across = _Windows.of(column, min(column + AT_ONCE[1], columns), columns, guard, outer)
         here = values[:, down.near, across.near], valid[down.near, across.near]
-        scores[down.centres, across.centres] = _scores(*here, down, across, ridge)
-    return scores
+        ends = down.on(device), across.on(device)
+        scores[down.centres, across.centres] = _scores(*here, *ends, ridge)
+    found: Floats = scores
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +118,12 @@ class _Windows:
         ends = inner[0] - near.start, inner[1] - near.start
         return cls(slice(start, stop), near, centre - near.start, (first, first + outer), ends)
 
+    def on(self, device: Device) -> _Windows:
+        """The same with its numbers on a device."""
+        put = device.put
+        outer, guard = ((put(first), put(behind)) for first, behind in (self.outer, self.guard))
+        return replace(self, middle=put(self.middle), outer=outer, guard=guard)
+
 
 def needed(start: int, stop: int, size: int, outer: int) -> slice:
     """The rows (or columns), of `size`, that the windows of `start` .. `stop` - 1 reach."""
@@ -122,29 +135,31 @@ def _scores(
     values: Floats, valid: Flags, down: _Windows, across: _Windows, ridge: Floats
 ) -> Floats:
     """The scores of the centres, from the values near them."""
-    rank = len(values)
-    y = np.where(valid, values, 0.0)
-    if (count := np.count_nonzero(valid)) > 0:
-        y = np.where(valid, y - (y.sum(axis=(1, 2)) / count)[:, None, None], 0.0)
+    xp, rank = array_module(values), len(values)
+    y = xp.where(valid, values, 0.0)
+    if (count := int(xp.count_nonzero(valid))) > 0:
+        y = xp.where(valid, y - (y.sum(axis=(1, 2)) / count)[:, None, None], 0.0)
     number = _ring_sums(valid.astype(np.float64), down, across)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.stack([_ring_sums(part, down, across) for part in y]) / number
-        covariance = np.empty((rank, rank, *number.shape))
+        mean = xp.stack([_ring_sums(part, down, across) for part in y]) / number
+        covariance = xp.empty((rank, rank, *number.shape))
         for i in range(rank):
             for j in range(i + 1):
                 products = _ring_sums(y[i] * y[j], down, across) - number * mean[i] * mean[j]
                 if i == j:
-                    products[products < ROUNDING * np.sum(y[i] ** 2)] = 0.0
-                covariance[i, j] = products / (number - 1) + ridge[i, j]
-    centre = np.ix_(down.middle, across.middle)
-    scored = distances(covariance, y[:, centre[0], centre[1]] - mean)
-    return np.where(valid[centre] & (number > 1), scored, np.nan)
+                    products[products < ROUNDING * (y[i] ** 2).sum()] = 0.0
+                covariance[i, j] = products / (number - 1) + float(ridge[i, j])
+    scored = distances(covariance, y[:, down.middle][:, :, across.middle] - mean)
+    there = valid[down.middle][:, across.middle] & (number > 1)
+    found: Floats = xp.where(there, scored, np.nan)
+    return found
 
 
 def _ring_sums(values: Floats, down: _Windows, across: _Windows) -> Floats:
     """Sums over the rings, by a summed-area table (Crow 1984)."""
-    table = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    np.cumsum(np.cumsum(values, axis=0), axis=1, out=table[1:, 1:])
+    xp = array_module(values)
+    table = xp.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    table[1:, 1:] = xp.cumsum(xp.cumsum(values, axis=0), axis=1)
     return _box(table, down.outer, across.outer) - _box(table, down.guard, across.guard)
 
 
@@ -152,7 +167,7 @@ def _box(
     table: Floats, rows: tuple[Integers, Integers], columns: tuple[Integers, Integers]
 ) -> Floats:
     between = table[rows[1]] - table[rows[0]]
-    return np.asarray(between[:, columns[1]] - between[:, columns[0]])
+    return between[:, columns[1]] - between[:, columns[0]]
 
 
 def distances(covariance: Floats, apart: Floats) -> Floats:
@@ -161,16 +176,18 @@ def distances(covariance: Floats, apart: Floats) -> Floats:
     `covariance` is (rank, rank, ...), of which the lower triangles count, and is written over;
     `apart` is (rank, ...). NaN where a matrix is not positive definite.
     """
-    total, factor, white = np.zeros(apart.shape[1:]), covariance, np.empty_like(apart)
+    xp = array_module(apart)
+    total, factor, white = xp.zeros(apart.shape[1:]), covariance, xp.empty_like(apart)
     with np.errstate(divide="ignore", invalid="ignore"):
         for j in range(len(apart)):
             least = SMALLEST * covariance[j, j]
-            column = covariance[j:, j] - np.einsum(
+            column = covariance[j:, j] - xp.einsum(
                 "ik...,k...->i...", factor[j:, :j], factor[j, :j]
             )
-            pivot = np.where(column[0] > least, column[0], np.nan)
-            factor[j:, j] = column / np.sqrt(pivot)
-            rest = apart[j] - np.einsum("k...,k...->...", factor[j, :j], white[:j])
+            pivot = xp.where(column[0] > least, column[0], np.nan)
+            factor[j:, j] = column / xp.sqrt(pivot)
+            rest = apart[j] - xp.einsum("k...,k...->...", factor[j, :j], white[:j])
             white[j] = rest / factor[j, j]
             total += white[j] ** 2
-    return total
+    found: Floats = total
+    return found

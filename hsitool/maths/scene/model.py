@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cholesky  # type: ignore[import-untyped]
-from scipy.linalg.blas import dtrsm  # type: ignore[import-untyped]
 
+from hsitool.device import Device, array_module, device_of, on_cpu
 from hsitool.errors import DataError, UsageError
 from hsitool.maths.scene.dependence import dependence
 from hsitool.maths.scene.moments import Moments
@@ -77,7 +77,8 @@ class SceneSums:
     ) -> SceneSums:
         """Of a rectangle (bands, rows, columns) of the image, which begins at `row`, `column`.
 
-        Every `step` lines pairs are taken; `valid` (rows, columns) pixels miss no sample.
+        Every `step` lines pairs are taken; `valid` (rows, columns) pixels miss no sample. The
+        spectra may be on any device, where the sums are then, too; what is valid is on the CPU.
         """
         pairs = pair_moments(spectra, valid, row, column, step)
         return cls(Moments.of(chosen(spectra, valid)), pairs)
@@ -85,24 +86,37 @@ class SceneSums:
     def __add__(self, other: SceneSums) -> SceneSums:
         return SceneSums(self.spectra + other.spectra, self.pairs + other.pairs)
 
+    def on_cpu(self) -> SceneSums:
+        """The same in the memory of this machine."""
+        return SceneSums(self.spectra.on_cpu(), self.pairs.on_cpu())
+
 
 @dataclass(frozen=True, eq=False)
 class Background:
     """What scores are relative to: a mean (bands,) and the Cholesky factor of a covariance.
 
-    `factor` is lower triangular, in Fortran order.
+    `factor` is lower triangular, in Fortran order. Both are on the CPU.
     """
 
     mean: Floats
     factor: Floats
+    _copies: dict[Device, tuple[Floats, Floats]] = field(default_factory=dict, repr=False)
 
     def whitened(self, spectra: Floats) -> Floats:
-        """(bands, pixels) of spectra: of mean 0 and covariance 1 over the background."""
-        centred = spectra - self.mean[:, None]
-        if centred.flags.f_contiguous:
-            return np.asarray(dtrsm(1.0, self.factor, centred, lower=1, overwrite_b=1))
-        turned = dtrsm(1.0, self.factor, centred.T, side=1, lower=1, trans_a=1, overwrite_b=1)
-        return np.asarray(turned).T
+        """(bands, pixels) of spectra: of mean 0 and covariance 1 over the background.
+
+        They stay on their device.
+        """
+        device = device_of(spectra)
+        mean, factor = self._on(device)
+        white: Floats = device.solve_lower(factor, spectra - mean[:, None])
+        return white
+
+    def _on(self, device: Device) -> tuple[Floats, Floats]:
+        """Mean and factor on a device, sent there once."""
+        if device not in self._copies:
+            self._copies[device] = device.put(self.mean), device.put(self.factor)
+        return self._copies[device]
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,8 +246,13 @@ def _pooled(own: Floats | None, other: Floats | None, share: float) -> Floats | 
 
 
 def chosen(spectra: Floats, valid: Flags) -> Floats:
-    """(bands, pixels) the valid ones of (bands, rows, columns); a view where all are."""
-    return spectra.reshape(len(spectra), -1) if valid.all() else spectra[:, valid]
+    """(bands, pixels) the valid ones of (bands, rows, columns); a view where all are.
+
+    What is valid is told on the CPU, wherever the spectra are.
+    """
+    if valid.all():
+        return spectra.reshape(len(spectra), -1)
+    return spectra[:, device_of(spectra).put(valid)]
 
 
 def factor_of(covariance: Floats) -> Floats:
@@ -290,13 +309,15 @@ def finished(sums: SceneSums, segments: Sequence[range], blocks: Sequence[BandBl
 def scene_model(cube: Floats, valid: Flags | None = None) -> SceneModel:
     """The model of an image (bands, rows, columns) in memory; `valid` pixels miss no sample.
 
+    The image may be an array of CuPy; the model is on the CPU.
+
     Raises:
         DataError: as `finished`.
     """
     bands = len(cube)
     if valid is None:
-        valid = np.asarray(np.isfinite(cube).all(axis=0))
-    sums = SceneSums.of(cube, valid, step=pair_step(valid.size))
+        valid = array_module(cube).isfinite(cube).all(axis=0)
+    sums = SceneSums.of(cube, on_cpu(valid), step=pair_step(valid.size)).on_cpu()
     return finished(sums, [range(bands)], [BandBlock("cube", tuple(range(bands)), bands)])
 
 

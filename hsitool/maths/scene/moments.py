@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hsitool.device import on_cpu
+
 Floats = NDArray[np.float64]
 
 
@@ -35,7 +37,7 @@ class Moments:
 
     @classmethod
     def of(cls, spectra: Floats) -> Moments:
-        """Of (bands, pixels) without missing samples, in either memory order."""
+        """Of (bands, pixels) without missing samples, in either memory order, on any device."""
         bands, count = spectra.shape
         if count == 0:
             return cls.none(bands)
@@ -50,10 +52,14 @@ class Moments:
             return self if other.count == 0 else other
         apart = other.mean - self.mean
         mean = self.mean + apart * (other.count / count)
-        scatter = np.outer(apart, apart * (self.count * other.count / count))
+        scatter = apart[:, None] * (apart * (self.count * other.count / count))
         scatter += self.scatter
         scatter += other.scatter
         return Moments(count, mean, scatter)
+
+    def on_cpu(self) -> Moments:
+        """The same in the memory of this machine."""
+        return Moments(self.count, on_cpu(self.mean), on_cpu(self.scatter))
 
     @property
     def covariance(self) -> Floats:

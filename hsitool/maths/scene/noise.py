@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hsitool.device import array_module, device_of
 from hsitool.maths.scene.moments import Moments
 from hsitool.maths.spectra.noise import REGRESSORS, noise_of_pairs
 
@@ -33,8 +34,8 @@ def pair_moments(spectra: Floats, valid: Flags, row: int, column: int, step: int
     """The moments of the pairs in a rectangle of the image.
 
     Args:
-        spectra: (bands, rows, columns)
-        valid: (rows, columns) pixels without missing samples.
+        spectra: (bands, rows, columns), on any device.
+        valid: (rows, columns) pixels without missing samples, on the CPU.
         row: of the image, where the rectangle begins.
         column: likewise.
         step: as of `pair_step`.
@@ -42,9 +43,9 @@ def pair_moments(spectra: Floats, valid: Flags, row: int, column: int, step: int
     here, odd = slice(-row % step, None, step), column % 2
     count = (valid.shape[1] - odd) // 2
     left, right = (slice(odd + k, odd + k + 2 * count, 2) for k in (0, 1))
-    both = valid[here, left] & valid[here, right]
-    pairs = np.concatenate([spectra[:, here, right][:, both], spectra[:, here, left][:, both]])
-    return Moments.of(pairs)
+    both = device_of(spectra).put(valid[here, left] & valid[here, right])
+    sides = [spectra[:, here, right][:, both], spectra[:, here, left][:, both]]
+    return Moments.of(array_module(spectra).concatenate(sides))
 
 
 def regressed_noise(pairs: Moments, segments: Sequence[range]) -> Floats | None:

@@ -1,7 +1,8 @@
 """Scores of spectra: how far from a background, or how much like targets. More is more.
 
 Spectra are (bands, pixels); targets (bands,) or (bands, targets); scores (pixels,) or
-(targets, pixels). All are float64.
+(targets, pixels). All are float64. Spectra may be arrays of CuPy, and the scores are then;
+backgrounds are on the CPU, and sent to where the spectra are.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular  # type: ignore[import-untyped]
 
+from hsitool.device import array_module, device_of, on_cpu
 from hsitool.maths.scene.model import Background, Shrink
 
 Floats = NDArray[np.float64]
@@ -42,8 +44,10 @@ def matched_filter(spectra: Floats, targets: Floats, background: Background) -> 
     """d' S^-1 (x - m) / d' S^-1 d with d = t - m: 1 at the target, 0 at the mean."""
     wanted = _whitened_targets(targets, background)
     scaled = wanted / _squares(wanted)
-    weights = np.asarray(solve_triangular(background.factor, scaled, lower=True, trans="T"))
-    return np.asarray(weights.T @ (spectra - background.mean[:, None]))
+    weights = solve_triangular(background.factor, scaled, lower=True, trans="T")
+    put = device_of(spectra).put
+    found: Floats = put(weights).T @ (spectra - put(background.mean)[:, None])
+    return found
 
 
 def ace(spectra: Floats, targets: Floats, background: Background) -> Floats:
@@ -52,12 +56,16 @@ def ace(spectra: Floats, targets: Floats, background: Background) -> Floats:
     Its square is what others call ACE, which gives the anti-target 2 m - t the score of the target.
     NaN at the mean, which has no direction.
     """
-    return _cosine(background.whitened(spectra), _whitened_targets(targets, background))
+    wanted = device_of(spectra).put(_whitened_targets(targets, background))
+    return _cosine(background.whitened(spectra), wanted)
 
 
 def sam(spectra: Floats, targets: Floats) -> Floats:
     """Minus the angle between x and t in radians (spectral angle mapper, Kruse et al. 1993)."""
-    return -np.arccos(np.clip(_cosine(spectra, targets), -1.0, 1.0))
+    xp = array_module(spectra)
+    cosine = _cosine(spectra, device_of(spectra).put(targets))
+    angle: Floats = xp.arccos(xp.clip(cosine, -1.0, 1.0))
+    return -angle
 
 
 def sid(spectra: Floats, targets: Floats) -> Floats:
@@ -65,10 +73,12 @@ def sid(spectra: Floats, targets: Floats) -> Floats:
 
     Samples below `FLOOR` of their spectrum's sum count as that; NaN where the sum is not positive.
     """
-    p, q = _shares(spectra), _shares(targets)
-    log_p, log_q = np.log(p), np.log(q)
-    own, wanted = np.einsum("bn,bn->n", p, log_p), np.sum(q * log_q, axis=0)
-    return np.asarray(q.T @ log_p + log_q.T @ p - np.add.outer(wanted, own))
+    xp = array_module(spectra)
+    p, q = _shares(spectra), _shares(device_of(spectra).put(targets))
+    log_p, log_q = xp.log(p), xp.log(q)
+    own, wanted = xp.einsum("bn,bn->n", p, log_p), (q * log_q).sum(axis=0)
+    found: Floats = q.T @ log_p + log_q.T @ p - (wanted[..., None] + own)
+    return found
 
 
 def score(method: Method, spectra: Floats, targets: Floats, background: Background) -> Floats:
@@ -99,22 +109,28 @@ def shrink_for(share: float) -> Shrink:
 
 
 def _whitened_targets(targets: Floats, background: Background) -> Floats:
+    """On the CPU, as targets are few."""
+    targets = on_cpu(targets)
     columns = targets.reshape(len(targets), -1)
     return background.whitened(columns).reshape(targets.shape)
 
 
 def _squares(spectra: Floats) -> Floats:
     """Of the lengths of vectors, which lie along the first axis."""
-    return np.asarray(np.einsum("b...,b...->...", spectra, spectra))
+    squares: Floats = array_module(spectra).einsum("b...,b...->...", spectra, spectra)
+    return squares
 
 
 def _cosine(spectra: Floats, targets: Floats) -> Floats:
-    products = targets.T @ spectra
-    size = np.sqrt(np.multiply.outer(_squares(targets), _squares(spectra)))
-    return np.divide(products, size, out=np.full_like(products, np.nan), where=size > 0)
+    """NaN where one of the two is 0; both are on one device."""
+    xp = array_module(spectra)
+    size = xp.sqrt(_squares(targets)[..., None] * _squares(spectra))
+    cosine: Floats = (targets.T @ spectra) / xp.where(size > 0, size, np.nan)
+    return cosine
 
 
 def _shares(spectra: Floats) -> Floats:
+    xp = array_module(spectra)
     total = spectra.sum(axis=0)
-    total = np.where(total > 0, total, np.nan)
-    return np.maximum(spectra / total, FLOOR)
+    shares: Floats = xp.maximum(spectra / xp.where(total > 0, total, np.nan), FLOOR)
+    return shares

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import far_arrays
+import device_arrays
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ def test_what_cannot_be_cropped(
 
 
 def test_arrays_stay_where_they_live(image: Floats, monkeypatch: pytest.MonkeyPatch) -> None:
-    cupy: Any = far_arrays.far_cupy()
+    cupy: Any = device_arrays.device_module()
     image[:, 30, 31] = np.nan
     weights = np.zeros((ROWS, COLUMNS))
     weights[20:40, 20:40] = 1
@@ -215,7 +215,7 @@ def test_arrays_stay_where_they_live(image: Floats, monkeypatch: pytest.MonkeyPa
             patch.setitem(sys.modules, "cupy", cupy)
             moved = {k: cupy.asarray(v) if k == "weights" else v for k, v in way.items()}
             found = glimpses(cupy.asarray(image), size=(7, 8), count=6, seed=2, **moved)
-            assert isinstance(found.chips, far_arrays.FarArray)
+            assert isinstance(found.chips, device_arrays.DeviceArray)
             assert cupy.asnumpy(found.chips).tobytes() == expected.chips.tobytes()
         assert found.row.tobytes() == expected.row.tobytes()
         assert found.logp.tobytes() == expected.logp.tobytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import far_arrays
+import device_arrays
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -141,7 +141,7 @@ def test_what_cannot_be_picked(rng: np.random.Generator) -> None:
 def test_arrays_stay_where_they_live(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cupy: Any = far_arrays.far_cupy()
+    cupy: Any = device_arrays.device_module()
     covariance, difference = smooth_covariance(30, rng), rng.normal(size=30)
     for given in ((covariance, difference), (covariance,)):
         expected = pick_bands(*given, count=5, gap_nm=2.0)

@@ -41,7 +41,7 @@ def run(*arguments: object) -> Answer:
         warnings.catch_warnings(),
         _kept_signals(),
         patch.object(sys, "argv", words),
-        patch("hsitool.cli.verbs.app", _application()),
+        patch("hsitool.cli.verbs.application", lambda _: _application()),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
@@ -64,9 +64,9 @@ def _application() -> Any:
     """The commands, made from their functions once instead of every time."""
     import typer
 
-    from hsitool.cli.verbs import app
+    from hsitool.cli.verbs import every_verb
 
-    return typer.main.get_command(app)
+    return typer.main.get_command(every_verb())
 
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -84,10 +84,10 @@ def _carry_out(arguments: list[str], debug: bool) -> int:
     # Imported here, so that a signal that arrives meanwhile ends in one line, too.
     import typer
 
-    from hsitool.cli.verbs import app
+    from hsitool.cli.verbs import application
 
     try:
-        code = app(arguments, prog_name="hsitool", standalone_mode=False)
+        code = application(arguments)(arguments, prog_name="hsitool", standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
     except typer.TyperException as error:

@@ -12,7 +12,7 @@ import pytest
 
 import hsitool
 
-VERBS = ("info", "convert", "diff", "band", "spectrum", "smooth", "tune", "calib")
+VERBS = ("info", "convert", "diff", "band", "spectrum", "smooth", "tune", "calib", "attend mask")
 HELP_SECONDS = 0.25
 """CPU time that a page of help may take."""
 
@@ -45,16 +45,32 @@ def cpu_seconds(*words: str) -> float:
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_answers_quickly(verb: str) -> None:
-    words = [verb, "--help"] if verb else ["--help"]
+    words = [*verb.split(), "--help"]
     seconds = [cpu_seconds(*words)]
     while min(seconds) > HELP_SECONDS and len(seconds) < 5:
         seconds.append(cpu_seconds(*words))
     assert min(seconds) <= HELP_SECONDS
 
 
+def test_lists_of_verbs_say_what_their_help_says() -> None:
+    from typer.main import get_command
+
+    from hsitool.cli.verbs import VERBS, every_verb
+
+    found = {}
+    for name, command in get_command(every_verb()).commands.items():
+        members = {f"{name} {n}": c for n, c in getattr(command, "commands", {}).items()}
+        found |= members or {name: command}
+    assert {n: " ".join(c.help.split("\n\n")[0].split()) for n, c in found.items()} == VERBS
+
+
+def test_a_verb_is_found_behind_dashes() -> None:
+    assert start("--", "info", "absent.tif").stderr.startswith("hsitool: error: absent.tif")
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_says_what_a_verb_does_and_shows_an_example(verb: str) -> None:
-    answer = start(verb, "--help")
+    answer = start(*verb.split(), "--help")
     assert answer.stderr == ""
     lines = answer.stdout.splitlines()
     assert any(line.strip().startswith(f"Example:  hsitool {verb} ") for line in lines)
@@ -69,7 +85,7 @@ def test_help_says_what_a_verb_does_and_shows_an_example(verb: str) -> None:
 def test_help_lists_all_verbs_with_a_line_each() -> None:
     answer = start("--help")
     assert "Example:  hsitool smooth" in answer.stdout
-    for verb in VERBS:
+    for verb in (verb for verb in VERBS if " " not in verb):
         (line,) = (line for line in answer.stdout.splitlines() if line.startswith(f"  {verb} "))
         assert len(line.split()) > 3
     assert start("-h").stdout == answer.stdout

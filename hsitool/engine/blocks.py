@@ -34,13 +34,6 @@ Memory = Callable[[int], Bytes]
 """Gives a buffer of so many bytes."""
 
 
-SMALL_BYTES = 2**24
-"""Buffers of a cube up to this size wait for the next one in the same thread: new memory is slow
-to come, which among many small scenes is most of their time."""
-
-_spare = threading.local()
-
-
 def pageable(size: int) -> Bytes:
     """Memory as the system gives it."""
     return np.empty(size, np.uint8)

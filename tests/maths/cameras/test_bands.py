@@ -76,6 +76,7 @@ def check_sweep(views: int, trials: int) -> None:
     assert bias.max() < 4
 
 
+@pytest.mark.slow
 def test_twenty_views_keep_the_promised_precision_and_coverage() -> None:
     check_sweep(20, 60)
     assert sweep(20, 60).errors[..., :2].std(axis=(0, 1)).max() <= ISSUE_SD

@@ -82,10 +82,9 @@ def noticed(scene: views.Scene, seed: int) -> bool:
     return bool(f > stats.f.ppf(0.95, 1, dof))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GEOMETRIES)
-@pytest.mark.parametrize(
-    "trials", [pytest.param(30, id="30"), pytest.param(1000, id="1000", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("trials", [30, 1000])
 def test_the_power_is_that_of_independent_simulations(name: str, trials: int) -> None:
     """Within 5 points of what is counted, plus what chance does in the short run (3 sd)."""
     scene, difference = GEOMETRIES[name]
@@ -277,9 +276,8 @@ def test_noise_and_outliers_are_as_asked() -> None:
     assert (off > 1).mean() == pytest.approx(0.1, abs=0.015)
 
 
-@pytest.mark.parametrize(
-    "trials", [pytest.param(20, id="20"), pytest.param(400, id="400", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("trials", [20, 400])
 def test_the_power_of_calibs_interval_is_foretold(trials: int) -> None:
     """Whole calibrations of independent views: 5 points, plus chance in the short run."""
     plan = Plan(planned(SCENE), ASKED, trials=0, differences=(6e-4,))

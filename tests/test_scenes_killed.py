@@ -89,7 +89,9 @@ def test_a_run_that_is_ended_and_resumed_leaves_the_same_bytes(
     again = done(*words(scenes)).out.splitlines()
     assert 0 < len(again) < 3 * COUNT or some == 1
     assert contents(out) == undisturbed
-    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+    # One that was killed before it had its lock stays for a minute: it could be a neighbour's.
+    hidden = [path for path in out.iterdir() if path.name.startswith(".")]
+    assert not [path for path in hidden if (path / "lock").exists() or number != signal.SIGKILL]
     assert done(*words(scenes)).out == ""
 
 

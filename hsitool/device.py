@@ -238,8 +238,7 @@ def choose_device(word: str = "auto") -> Device:
 
 def on_cpu(array: Any) -> NDArray[Any]:
     """An array in the memory of this machine: itself, or a copy of what is on a GPU."""
-    copied: NDArray[Any] = array if device_of(array) == CPU else _cupy().asnumpy(array)
-    return copied
+    return device_of(array).get(array)
 
 
 def device_of(array: Any) -> Device:

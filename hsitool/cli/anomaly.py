@@ -136,7 +136,6 @@ def anomaly(
     many = Many(out_dir, jobs, keep_going, resume)
     run = Run(
         "anomaly",
-        "anomaly",
         cubes,
         outputs,
         many,

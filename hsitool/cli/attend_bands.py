@@ -230,18 +230,15 @@ def _check(
 ) -> None:
     """Refuse before the work what could not be carried out or written after it."""
     from hsitool.drawing import check_plot
-    from hsitool.storage.atomic import refuse_existing
     from hsitool.storage.spectra import file_and_name
-    from hsitool.storage.writers import refuse_inputs, refuse_twins
+    from hsitool.storage.writers import refuse_inputs
     from hsitool.tasks.band_choice import refuse_band_settings
     from hsitool.tasks.score_maps import refuse_outputs
 
     refuse_band_settings(settings, target)
     if settings.soft and outputs.cube is not None:
         raise UsageError("--cube holds chosen bands, and --soft chooses none: ask for --composite")
-    refuse_twins(outputs.rasters, options, outputs.others)
-    refuse_outputs(outputs.rasters, options)
-    refuse_existing(outputs.others, options.overwrite)
+    refuse_outputs(outputs.rasters, options, outputs.others)
     read = [*source.files, settings.background, settings.model]
     read += [Path(text) for text in (settings.score, target and file_and_name(target)[0]) if text]
     refuse_inputs(outputs.rasters, read, options, outputs.others)

@@ -248,7 +248,6 @@ def mask(
         ]
         run = Run(
             "attend mask",
-            "mask",
             cubes,
             outputs,
             many,

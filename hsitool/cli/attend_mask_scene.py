@@ -105,15 +105,11 @@ class MaskScene:
 def check_outputs(named: list[MaskOutputs], options: OutputOptions) -> None:
     """Refuse before the work what could not be written after it."""
     from hsitool.drawing import check_plot
-    from hsitool.storage.atomic import refuse_existing
-    from hsitool.storage.writers import refuse_twins
     from hsitool.tasks.score_maps import refuse_outputs
 
     rasters = [path for outputs in named for path in outputs.rasters]
     others = [path for outputs in named for path in outputs.others]
-    refuse_twins(rasters, options, others)
-    refuse_outputs(rasters, options)
-    refuse_existing(others, options.overwrite)
+    refuse_outputs(rasters, options, others)
     for outputs in named:
         if outputs.overlay is not None:
             check_plot(outputs.overlay, options.overwrite)

@@ -368,11 +368,7 @@ def _check_outputs(
     target: Path | None, raster: Path | None, others: list[Path], options: OutputOptions
 ) -> None:
     """Refuse before the work what could not be written after it."""
-    from hsitool.storage.atomic import refuse_existing
-    from hsitool.storage.writers import refuse_twins
     from hsitool.tasks.score_maps import refuse_outputs
 
     rasters = [path for path in (target, raster) if path is not None]
-    refuse_twins(rasters, options, others)
-    refuse_outputs(rasters, options)
-    refuse_existing(others, options.overwrite)
+    refuse_outputs(rasters, options, others)

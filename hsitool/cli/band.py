@@ -66,7 +66,7 @@ def band(
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
     outputs, many = [Output("--output", output)], Many(out_dir, jobs, keep_going, resume)
-    run = Run("band", "band", cubes, outputs, many, options, budget, form, quiet=quiet)
+    run = Run("band", cubes, outputs, many, options, budget, form, quiet=quiet)
     run_scenes(context, run, partial(_one, name=name, data=data, wavelengths=wavelengths))
 
 

@@ -96,7 +96,7 @@ def convert(
     tile = None if subset is None else _tile(subset)
     settings = ConvertSettings(dtype, _nodata(nodata), None, tile)
     outputs, many = [Output("--output", output)], Many(out_dir, jobs, keep_going, resume)
-    run = Run("convert", "convert", cubes, outputs, many, options, budget, form, quiet=quiet)
+    run = Run("convert", cubes, outputs, many, options, budget, form, quiet=quiet)
     work = partial(_one, settings=settings, bands=bands, data=data, wavelengths=wavelengths)
     run_scenes(context, run, work)
 

@@ -132,7 +132,6 @@ def detect(
     outputs, many = [Output("--output", output)], Many(out_dir, jobs, keep_going, resume)
     run = Run(
         "detect",
-        "detect",
         cubes,
         outputs,
         many,

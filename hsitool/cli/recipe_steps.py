@@ -57,8 +57,10 @@ def commands_of(recipe: Recipe, shared: Shared, application: Any) -> list[Comman
         UsageError: a verb or option that there is not, or a value that it cannot have, with the
             line.
     """
+    from hsitool.engine.plan import PROCESS_BYTES, Budget
+
     verbs = dict(_verbs(application, ""))
-    memory = share_of(shared.memory, len(recipe.steps))
+    memory = Budget(max(shared.memory, PROCESS_BYTES)).divided(len(recipe.steps)).memory
     found = []
     for number, step in enumerate(recipe.steps):
         if step.verb not in verbs:
@@ -71,13 +73,6 @@ def commands_of(recipe: Recipe, shared: Shared, application: Any) -> list[Comman
         context = _parsed(recipe, step, command, [*options, "--", *source])
         found.append(Command(step, tuple(_shown(recipe, step, command)), command, context, memory))
     return found
-
-
-def share_of(memory: int, steps: int) -> int:
-    """Memory that each step is told, which counts the process itself as a command does."""
-    from hsitool.engine.plan import PROCESS_BYTES
-
-    return max(memory - PROCESS_BYTES, 0) // steps + PROCESS_BYTES
 
 
 def _verbs(group: Any, above: str) -> Iterator[tuple[str, Any]]:

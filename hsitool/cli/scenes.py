@@ -107,7 +107,7 @@ Work = Callable[[Scene], "dict[str, Any] | None"]
 
 @dataclass(frozen=True)
 class Run:
-    """A verb as it was called: `command` is its name in provenances, `verb` in default names.
+    """A verb as it was called: `command` is its name in provenances, `verb` that in default names.
 
     `unsaid` are options that are no part of an output's command line unless they are its own;
     `inputs` are further files that no output may replace, and then not the cubes either (of several
@@ -115,7 +115,6 @@ class Run:
     """
 
     command: str
-    verb: str
     cubes: Sequence[Path]
     outputs: Sequence[Output]
     many: Many
@@ -126,6 +125,11 @@ class Run:
     quiet: bool = False
     unsaid: tuple[str, ...] = ()
     inputs: tuple[Path | None, ...] = ()
+
+    @property
+    def verb(self) -> str:
+        """The last word of the command."""
+        return self.command.rpartition(" ")[2]
 
 
 def run_scenes(context: typer.Context, run: Run, work: Work) -> list[dict[str, Any]]:
@@ -216,7 +220,7 @@ def _make_folder(folder: Path) -> None:
 
 def _alone(run: Run, scene: Scene, work: Work) -> dict[str, Any]:
     """Carry out a verb on the only cube."""
-    with progress_bar(run.verb if run.verb != "mask" else run.command, run.quiet) as progress:
+    with progress_bar(run.command, run.quiet) as progress:
         found = work(replace(scene, progress=progress)) or {}
     if run.as_json:
         typer.echo(json.dumps(found))

@@ -197,7 +197,6 @@ def smooth(
     reports = wanted("--report", report, raster=False)
     run = Run(
         "smooth",
-        "smooth",
         cubes,
         [*cubes_out, *deviations, *reports],
         Many(out_dir, jobs, keep_going, resume),

@@ -165,7 +165,6 @@ def undistort(
     many = Many(out_dir, jobs, keep_going, resume)
     run = Run(
         "undistort",
-        "undistort",
         cubes,
         outputs,
         many,

@@ -266,7 +266,7 @@ def _open_file(
         return _open_envi(path, data, more)
     if data is not None:
         raise DataError(f"{path}: --data goes with an ENVI header, which this is not")
-    if header_beside(path) is not None:
+    if _header_of(path, start) is not None:
         return _open_envi(path, None, more)
     return _open_raster(path, more, tiff.is_tiff(start))
 
@@ -277,7 +277,12 @@ def header_beside(path: Path) -> Path | None:
     Raises:
         DataError: the file cannot be read.
     """
-    if _start_of(path).startswith(OTHER_FORMATS):
+    return _header_of(path, _start_of(path))
+
+
+def _header_of(path: Path, start: bytes) -> Path | None:
+    """The same, of a file that begins so."""
+    if start.startswith(OTHER_FORMATS):
         return None
     header = envi.header_of(path)
     return header if header is not None and envi.is_header(header) else None

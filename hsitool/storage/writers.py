@@ -24,11 +24,11 @@ from hsitool.storage.atomic import PartFolder, refuse_existing, require_space, t
 from hsitool.storage.geotiff_header import geotiff_header
 from hsitool.storage.layout import Layout
 from hsitool.storage.raw import (
-    AXES,
     Block,
     Bytes,
     RawLayout,
     as_block,
+    as_bytes,
     byte_order,
     contiguous,
     write_runs,
@@ -151,9 +151,8 @@ class RawWriter(CubeWriter):
             raise
 
     def write(self, tile: Tile, block: Block) -> None:
-        axes = AXES[self._raw.interleave]
-        samples = np.ascontiguousarray(block.transpose(axes), dtype=self._raw.dtype)
-        memory = samples.reshape(-1).view(np.uint8)
+        samples = block.astype(self._raw.dtype, copy=False)
+        memory = as_bytes(samples, self._raw.interleave)
         with told_of(self.target):
             write_runs(self._fd, self._raw.runs(tile, range(self.info.bands)), memory)
 

@@ -137,11 +137,11 @@ class Frame:
         spectra, found = piece.chosen, np.full(piece.valid.shape, np.nan)
         seen = Seen(spectra.shape[1], on_cpu(spectra.sum(axis=1)))
         if not seen.count:
-            self.scores[inside(piece.tile)] = found
+            self.scores[piece.tile.slices] = found
             return seen
         scores = scoring.of(piece)
         found[piece.valid] = np.where(np.isnan(scores), -np.inf, scores)
-        self.scores[inside(piece.tile)] = found
+        self.scores[piece.tile.slices] = found
         if query is None:
             return seen
         is_angle = isinstance(scoring, Likeness) and scoring.method == "sam"
@@ -171,7 +171,7 @@ class Frame:
         def measure(tile: Tile, read: Sequence[Block]) -> Gathered:
             total = nothing(blocks.count, self.pixels.count)
             for piece in self.pixels.pieces(tile, read):
-                weights = attention.weights(self.scores[inside(piece.tile)])
+                weights = attention.weights(self.scores[piece.tile.slices])
                 there = weights > 0
                 if there.any():
                     rows, columns = np.nonzero(there)
@@ -181,7 +181,7 @@ class Frame:
             return total
 
         def wanted(tile: Tile) -> bool:
-            return bool((self.scores[inside(tile)] > attention.floor).any())
+            return bool((self.scores[tile.slices] > attention.floor).any())
 
         start = nothing(blocks.count, self.pixels.count)
         return context(self._fold(measure, start, wanted), fixed)
@@ -202,14 +202,6 @@ class Frame:
             wanted=wanted,
             progress=self.progress,
         )
-
-
-def inside(tile: Tile) -> tuple[slice, slice]:
-    """Where a tile lies in an image."""
-    return (
-        slice(tile.row, tile.row + tile.height),
-        slice(tile.column, tile.column + tile.width),
-    )
 
 
 @contextmanager

@@ -39,7 +39,7 @@ from hsitool.tasks.attend_scores import (
 from hsitool.tasks.pixels import used_bands
 from hsitool.tasks.query import warn_of_scale
 from hsitool.tasks.ridge import shrinks_of
-from hsitool.tasks.stats import fit_scene, model_of
+from hsitool.tasks.stats import fit_scene, model_of, refuse_two_backgrounds
 
 Floats = NDArray[np.float64]
 
@@ -157,8 +157,7 @@ def refuse_settings(settings: MaskSettings, asked: Asked | None) -> None:
     ):
         if not angle >= 0:  # NaN, too
             raise UsageError(f"{option} {angle:g} is no angle: give degrees, from 0 on")
-    if settings.model is not None and settings.background is not None:
-        raise UsageError("--model and --background both say what the background is: give one")
+    refuse_two_backgrounds(settings.model, settings.background)
 
 
 @contextmanager

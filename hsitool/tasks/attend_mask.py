@@ -21,7 +21,6 @@ from hsitool.storage.readers import CubeReader
 from hsitool.storage.texts import text_file
 from hsitool.storage.wavelengths import warn
 from hsitool.storage.writers import CubeWriter, OutputOptions, create_cube
-from hsitool.tasks.attend_frame import inside
 from hsitool.tasks.attend_look import Look, MaskSettings
 from hsitool.tasks.attend_report import spectrum_table
 from hsitool.tasks.provenance import with_step
@@ -118,7 +117,7 @@ def _images(look: Look, outputs: MaskOutputs) -> list[tuple[Path, ComputedImage]
     scores, attention, info = look.frame.scores, look.attention, look.frame.source.info
 
     def score(tile: Tile) -> Samples:
-        part = scores[inside(tile)]
+        part = scores[tile.slices]
         return np.where(part == -np.inf, np.nan, part)
 
     said = {
@@ -144,7 +143,7 @@ def mask_image(look: Look, info: CubeInfo) -> ComputedImage:
     scores = look.frame.scores
 
     def mask(tile: Tile) -> Samples:
-        part = scores[inside(tile)]
+        part = scores[tile.slices]
         return np.where(np.isnan(part), np.nan, look.attention.shape(part))
 
     return ComputedImage(info, mask)
@@ -160,8 +159,8 @@ def _hard(look: Look, outputs: MaskOutputs) -> Callable[[Tile], Samples]:
         warn(f"{outputs.hard}: only {top.count} of {outputs.hard_count} pixels {few} any weight")
 
     def hard(tile: Tile) -> Samples:
-        part = scores[inside(tile)]
-        rows, columns = np.ogrid[inside(tile)]
+        part = scores[tile.slices]
+        rows, columns = np.ogrid[tile.slices]
         early = rows * scores.shape[1] + columns <= last
         heavy = (part > top.score) | ((part == top.score) & early)
         return np.where(np.isnan(part), NO_DATA, heavy)

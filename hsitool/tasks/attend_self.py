@@ -27,11 +27,11 @@ from hsitool.storage.projections import read_projections
 from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.wavelengths import warn
-from hsitool.tasks.attend_frame import image_room, inside
+from hsitool.tasks.attend_frame import image_room
 from hsitool.tasks.attend_query import Asked, Query, find_query
 from hsitool.tasks.pixels import Pixels, used_bands
 from hsitool.tasks.spectrum import Place
-from hsitool.tasks.stats import fit_scene, stored_model
+from hsitool.tasks.stats import fit_scene, refuse_two_backgrounds, stored_model
 
 Floats = NDArray[np.float64]
 
@@ -97,7 +97,7 @@ class Row:
 
     def weights(self, tile: Tile) -> Floats:
         """(rows, columns) of a tile; NaN where the cube has no data."""
-        part = self.scores[inside(tile)]
+        part = self.scores[tile.slices]
         return np.where(np.isnan(part), np.nan, self.attention.weights(part))
 
 
@@ -121,8 +121,7 @@ def refuse_settings(settings: SelfSettings) -> None:
         raise UsageError("--qk says the score itself: leave --score and --components out")
     if settings.qk is not None and (settings.model or settings.background):
         raise UsageError("--qk needs no model of the scene: leave --model and --background out")
-    if settings.model is not None and settings.background is not None:
-        raise UsageError("--model and --background both say what the background is: give one")
+    refuse_two_backgrounds(settings.model, settings.background)
     if settings.focus is not None and settings.temperature is not None:
         raise UsageError("--focus and --temperature say the same in two ways: give one of them")
     if settings.temperature is not None and not 0 < settings.temperature < math.inf:
@@ -230,7 +229,7 @@ def _score(
             if piece.valid.any():
                 values = relatedness(space.score, asked, embedding.key(piece.chosen))
                 found[:, piece.valid] = np.where(np.isnan(values), -np.inf, values)
-            scores[:, *inside(piece.tile)] = found
+            scores[:, *piece.tile.slices] = found
             count += int(piece.valid.sum())
         return count
 

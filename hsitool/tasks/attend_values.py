@@ -27,7 +27,6 @@ from hsitool.storage.raw import Block
 from hsitool.storage.readers import CubeReader
 from hsitool.storage.scratch import forget, scratch_array
 from hsitool.storage.writers import CubeWriter, OutputOptions, create_cube
-from hsitool.tasks.attend_frame import inside
 from hsitool.tasks.attend_self import Related, SelfSettings, Space, said, space_of, temperature_of
 from hsitool.tasks.provenance import with_step
 from hsitool.tasks.score_maps import map_info
@@ -39,6 +38,13 @@ QUERIES, KEYS = 1024, 256
 """At once on the CPU: their products stay in a core's own cache."""
 
 GPU_QUERIES, GPU_KEYS = 2**13, 2**14
+"""On a GPU: all of it has work then."""
+
+
+def _at_once(device: Device) -> tuple[int, int]:
+    """Queries and keys of one product."""
+    return (GPU_QUERIES, GPU_KEYS) if isinstance(device, Gpu) else (QUERIES, KEYS)
+
 
 IN_MEMORY = 1 / 6
 """Part of the memory that queries, keys and values may take before they lie in files; what is made
@@ -214,7 +220,7 @@ def _tokens(
 
     def measure(tile: Tile, blocks: Sequence[Block]) -> None:
         for piece in pixels.pieces(tile, blocks):
-            valid[inside(piece.tile)] = piece.valid
+            valid[piece.tile.slices] = piece.valid
             spectra = piece.chosen
             found = [embedding.key(spectra), embedding.value(spectra), embedding.query(spectra)]
             if space.score == "cosine":
@@ -222,7 +228,7 @@ def _tokens(
             for image, features in zip(images, found, strict=False):
                 part = np.zeros((*piece.valid.shape, image.shape[-1]), dtype)
                 part[piece.valid] = features.T
-                image[inside(piece.tile)] = part
+                image[piece.tile.slices] = part
 
     def written(_: None, __: None) -> None:
         for array in arrays:
@@ -254,7 +260,7 @@ def _lines_at_once(
     held = tokens.values.shape[1] + 2 * tokens.keys.shape[1]
     loaded = (1 - IN_MEMORY) * budget.memory - PROCESS_BYTES
     room = max(pixel, loaded / 2 / budget.workers - 2 * KEYS * held * tokens.values.itemsize)
-    wanted = GPU_QUERIES if isinstance(device, Gpu) else 4 * QUERIES
+    wanted = max(4 * QUERIES, _at_once(device)[0])
     pixels = min(wanted, room / pixel)
     return max(1, min(info.rows, int(pixels // info.columns)))
 
@@ -286,7 +292,7 @@ class LineWork:
         return np.moveaxis(made, -1, 0)
 
     def _all(self, tile: Tile) -> Samples:
-        step = GPU_QUERIES if isinstance(self.device, Gpu) else QUERIES
+        step, _ = _at_once(self.device)
         first = tile.row * self.info.columns
         queries = self.tokens.queries[first : first + tile.pixels]
         made = np.empty((tile.pixels, self.tokens.values.shape[1]), self.tokens.values.dtype)
@@ -300,7 +306,7 @@ class LineWork:
     def _made(self) -> Iterator[Offer]:
         """Keys and values of valid pixels, on the device."""
         valid = self.tokens.valid.reshape(-1)
-        step = GPU_KEYS if isinstance(self.device, Gpu) else KEYS
+        _, step = _at_once(self.device)
         for start in range(0, len(valid), step):
             part = slice(start, start + step)
             there = valid[part]

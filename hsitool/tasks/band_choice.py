@@ -13,6 +13,7 @@ from hsitool.maths.attention.weights import Attention, Norm
 from hsitool.maths.scene.model import Shrink
 from hsitool.storage.readers import CubeReader
 from hsitool.tasks.band_target import BandTarget
+from hsitool.tasks.stats import refuse_two_backgrounds
 
 Floats = NDArray[np.float64]
 
@@ -124,8 +125,7 @@ def refuse_band_settings(settings: BandSettings, target: str | None) -> None:
         UsageError: says what.
     """
     way = settings.way
-    if settings.model is not None and settings.background is not None:
-        raise UsageError("--model and --background both say what the background is: give one")
+    refuse_two_backgrounds(settings.model, settings.background)
     weighing = (settings.score, settings.focus, settings.temperature)
     if way == "pick":
         if any(asked is not None for asked in weighing) or settings.norm != "softmax":

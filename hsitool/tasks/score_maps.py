@@ -67,16 +67,21 @@ def score_info(
     return made.replace(tags={**made.tags, NAMESPACE: said})
 
 
-def refuse_outputs(targets: Sequence[Path], output: OutputOptions | None) -> None:
+def refuse_outputs(
+    targets: Sequence[Path], output: OutputOptions | None, others: Sequence[Path] = ()
+) -> None:
     """Refuse outputs before the work that a model takes, rather than after it.
+
+    `others` are those that are no rasters.
 
     Raises:
         UsageError: two are the same file, or one exists and may not be overwritten.
     """
     output = output or OutputOptions()
-    refuse_twins(targets, output)
+    refuse_twins(targets, output, others)
     for target in targets:
         refuse_existing(output_paths(target, output), output.overwrite)
+    refuse_existing(others, output.overwrite)
 
 
 def write_scores(

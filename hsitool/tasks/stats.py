@@ -17,7 +17,7 @@ from hsitool.cube import CubeInfo, Tile
 from hsitool.device import CPU, Device
 from hsitool.engine.blocks import Progress, fold_blocks
 from hsitool.engine.plan import Budget
-from hsitool.errors import DataError
+from hsitool.errors import DataError, UsageError
 from hsitool.maths.scene.model import BandBlock, SceneModel, SceneSums, Shrink, finished
 from hsitool.maths.scene.noise import pair_step
 from hsitool.maths.spectra.resample import same_centres
@@ -219,6 +219,16 @@ def model_of(
             progress=progress,
         )
     return stored_model(model, source, bands)
+
+
+def refuse_two_backgrounds(model: Path | None, background: Path | None) -> None:
+    """Refuse a model beside a background to fit one to.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if model is not None and background is not None:
+        raise UsageError("--model and --background both say what the background is: give one")
 
 
 def stored_model(path: Path, source: CubeReader, bands: str | None = None) -> SceneModel:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +14,6 @@ from hsitool.cli.options import (
     DEFAULT_MEMORY,
     CompressOption,
     CreationOptions,
-    CubePath,
     DataFile,
     FormatOption,
     Json,
@@ -28,14 +27,22 @@ from hsitool.cli.options import (
     numbers,
     open_source,
     output_of,
-    progress_bar,
-    target_of,
-    written,
 )
-from hsitool.cli.said import said_options
+from hsitool.cli.scene_names import Output
+from hsitool.cli.scenes import (
+    CubePaths,
+    Jobs,
+    KeepGoing,
+    Many,
+    OutDir,
+    Resume,
+    Run,
+    Scene,
+    run_scenes,
+)
 
 if TYPE_CHECKING:
-    from hsitool.tasks.attend_warp import Warped
+    from hsitool.tasks.attend_warp import Warped, WarpSettings
 
 
 @attend.command(
@@ -43,7 +50,7 @@ if TYPE_CHECKING:
 )
 def warp(
     context: typer.Context,
-    cube: CubePath,
+    cubes: CubePaths,
     theta: Annotated[
         str | None,
         typer.Option(
@@ -91,6 +98,10 @@ def warp(
     data: DataFile = None,
     wavelengths: WavelengthsFile = None,
     overwrite: Overwrite = False,
+    out_dir: OutDir = None,
+    jobs: Jobs = 1,
+    keep_going: KeepGoing = False,
+    resume: Resume = False,
     max_memory: MaxMemory = DEFAULT_MEMORY,
     threads: Threads = None,
     as_json: Json = False,
@@ -102,14 +113,11 @@ def warp(
     align_corners=False). Where it is coarser than the cube it is smoothed first, so that it shows
     no patterns that are not there. Its georeference is exact, rotated or not.
     """
-    from hsitool.tasks import attend_warp as task
+    from hsitool.tasks.attend_warp import WarpSettings
 
     budget = budget_of(max_memory, threads)
     options = output_of(form, compress, creation, overwrite, budget)
-    target = target_of(output, cube, "warp", form)
-    line = (str(cube), *said_options(context, {"--output"}), "--output")
-    options = replace(options, lines={target: line})
-    settings = task.WarpSettings(
+    settings = WarpSettings(
         theta=None if theta is None else tuple(numbers(theta, 6, "--theta", "six numbers")),
         at=None if at is None else _pair(at, "--at", "ROW,COL"),
         xy=None if xy is None else _pair(xy, "--xy", "X,Y"),
@@ -120,15 +128,28 @@ def warp(
         antialias=not no_antialias,
         nodata=nodata,
     )
-    with (
-        open_source(cube, data, wavelengths) as source,
-        progress_bar("attend warp", quiet) as bar,
-    ):
-        made = task.warp(source, target, settings, output=options, budget=budget, progress=bar)
-    if as_json:
-        typer.echo(json.dumps(_report(made, str(target))))
-    else:
-        written(target, options)
+    outputs, many = [Output("--output", output)], Many(out_dir, jobs, keep_going, resume)
+    run = Run("attend warp", cubes, outputs, many, options, budget, form, as_json, quiet)
+    run_scenes(context, run, partial(_one, settings=settings, data=data, wavelengths=wavelengths))
+
+
+def _one(
+    scene: Scene, *, settings: WarpSettings, data: Path | None, wavelengths: Path | None
+) -> dict[str, Any]:
+    """The view of one scene."""
+    from hsitool.tasks.attend_warp import warp
+
+    (target,) = scene.targets
+    with open_source(scene.cube, data, wavelengths) as source:
+        made = warp(
+            source,
+            target,
+            settings,
+            output=scene.options,
+            budget=scene.budget,
+            progress=scene.progress,
+        )
+    return _report(made, str(target))
 
 
 def _pair(text: str, option: str, form: str) -> tuple[float, float]:

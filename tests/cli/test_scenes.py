@@ -46,6 +46,7 @@ VERBS: dict[str, tuple[object, ...]] = {
     "smooth": ("smooth", *SMOOTH),
     "convert": ("convert", "--dtype", "float64"),
     "band": ("band", "-b", 3),
+    "attend warp": ("attend", "warp", "--at", "3,3", "--zoom", 2, "--rotate", 17, "--size", 6),
     "detect": ("detect", "--target", "query.csv", "--method", "sam"),
     "anomaly": ("anomaly", "--hard", "odd.tif"),
     "attend mask": ("attend", "mask", "--at", "1,2", "--score", "sam", "--hard", "top.tif"),

@@ -76,10 +76,8 @@ def place_at_xy(info: CubeInfo, x: float, y: float) -> Place:
     Raises:
         UsageError: outside the cube, or the cube has no transform.
     """
-    spectrum.at_xy(info, x, y)
-    a, b, c, d, e, f = info.transform or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-    column, row = np.linalg.solve([[a, b], [d, e]], [x - c, y - f]) - 0.5
-    return float(row), float(column)
+    column, row = spectrum.place_of_xy(info, x, y)
+    return row - 0.5, column - 0.5
 
 
 def refuse_glimpses(source: CubeReader, where: GlimpseSource, settings: GlimpseSettings) -> None:
